@@ -1,0 +1,103 @@
+"""Every error that Roundtrip raises on purpose.
+
+An error says what was wrong, where, what to do about it, and whether trying again can help.
+It is formatted in one place, `RoundtripError.__str__`, so that the last line of a task's log reads the same everywhere.
+Misuse by our own code is a plain `RuntimeError`, never one of these.
+"""
+
+from __future__ import annotations
+
+
+class RoundtripError(Exception):
+    """The root: something outside the code is not as it has to be.
+
+    `what` is one sentence with expected and got; `where` a file:line:key, an address or a name;
+    `remedy` what a person does next; `retriable` whether the same call may succeed later.
+    """
+
+    retriable = False
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        super().__init__(what, where, remedy)
+
+    def __str__(self) -> str:
+        parts = [f"{type(self).__name__}: {self.what}"]
+        if self.where:
+            parts.append(f"at {self.where}")
+        if self.remedy:
+            parts.append(f"-> {self.remedy}")
+        return " ".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.where, self.remedy))
+
+
+def _rebuild(kind: type[RoundtripError], what: str, where: str, remedy: str) -> RoundtripError:
+    return kind(what, where=where, remedy=remedy)
+
+
+class PlanError(RoundtripError):
+    """A plan or environment file cannot be used."""
+
+
+class LedgerError(RoundtripError):
+    """The ledger cannot be read, written or trusted."""
+
+
+class StaleTokenError(RoundtripError):
+    """Somebody newer holds the target; whoever sees this has to stop acting on it."""
+
+
+class TargetError(RoundtripError):
+    """The target could not be observed or brought to the desired deployment."""
+
+    retriable = True
+
+
+class ArtefactError(RoundtripError):
+    """A bundle, checksum or signature is missing or is not what was recorded."""
+
+
+class GateError(RoundtripError):
+    """A gate cannot be set up as the plan asks; never used for a verdict."""
+
+
+class EvidenceError(RoundtripError):
+    """A source could not give evidence; missing data is not zero."""
+
+    retriable = True
+
+
+class FindingsError(RoundtripError):
+    """The checklist ended with findings that stop the release."""
+
+
+class BuildError(RoundtripError):
+    """A build step ended badly or built something else than expected."""
+
+
+class SmokeError(RoundtripError):
+    """A release does not do end to end what it has to do."""
+
+
+class ForgeError(RoundtripError):
+    """The git repository or its remote refused, or is not in the state the release needs."""
+
+
+class SecretError(RoundtripError):
+    """A secret is missing or malformed; its value is never part of the message."""
+
+
+class RollbackError(RoundtripError):
+    """What was restored is not what was recorded."""
+
+
+class PromotionError(RoundtripError):
+    """The ledger does not hold what promotion needs."""
+
+
+class HostError(RoundtripError):
+    """The machine lacks something: a program, a port, space."""

@@ -1,0 +1,56 @@
+"""The environment: where a plan is carried out, and how fast.
+
+Rules:
+1. An environment names addresses, Airflow connection ids and local folders, never a credential.
+2. One plan runs unchanged in every environment; what an environment shortens (soak, gate times) is written here,
+   openly, and repeated in the dossier.
+Published as JSON Schema by `Environment.model_json_schema()`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from roundtrip.plan.model import Name, Part, Seconds
+
+
+class LocalTargetSettings(Part):
+    """Processes under supervisord, Traefik, a Redis of its own, all on loopback and free ports."""
+
+    kind: Literal["local"]
+
+
+class GateTimes(Part):
+    """What this environment changes in a gate of the plan, because its traffic is another. None: as the plan says."""
+
+    minimum_seconds: Annotated[float, Field(ge=0)] | None = None
+    deadline_seconds: Seconds | None = None
+    warm_up_seconds: Annotated[float, Field(ge=0)] | None = None
+    minimum_requests: Annotated[int, Field(ge=1)] | None = None
+
+
+class Traffic(Part):
+    """Traffic that Roundtrip generates itself; None in the environment where real users are."""
+
+    requests_per_second: Annotated[float, Field(gt=0, le=2000)]
+
+
+class Environment(Part):
+    """One place where a release can be."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,60}$")]
+    stage: Literal["staging", "production"]
+    target: Annotated[LocalTargetSettings, Field(discriminator=None)]
+    configuration: Annotated[
+        dict[str, str],
+        Field(description="variables that are no secrets; {front_door}, {internal}, {redis_port}, {github} are the target's"),
+    ] = {}
+    secrets_connection: Annotated[str, Field(description="Airflow connection whose extra holds the secret variables")]
+    signing_connection: Annotated[str, Field(description="Airflow connection whose extra holds the signing key")]
+    traffic: Traffic | None = None
+    soak_seconds: Annotated[float, Field(ge=0, description="overrides the plan's soak; shown in the dossier")] | None = None
+    gates: dict[Name, GateTimes] = {}
+    container_engine: Annotated[bool, Field(description="False: container builds are reported as not checked")] = False
+    notify: Annotated[list[str], Field(description="notification channels: 'file' or an Airflow connection id")] = ["file"]

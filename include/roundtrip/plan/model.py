@@ -1,0 +1,272 @@
+"""The plan: what is released, in the words of the upgrade plan document.
+
+Rules:
+1. A plan names no machine, address or credential; those are the environment's.
+2. Unknown keys are errors, references between parts are checked here, all at once.
+3. Commands are argument lists; nothing in a plan is ever given to a shell.
+Published as JSON Schema by `Plan.model_json_schema()`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Command = Annotated[list[str], Field(min_length=1)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+
+
+class Part(BaseModel):
+    """Base of every part of a plan: frozen, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Repository(Part):
+    """Where the change is and what its release branch is called (plan 2.1, 3.3, 3.4)."""
+
+    main_branch: str = "main"
+    working_branch: str
+    release_branch: str
+    tag_prefix: str = "v"
+
+
+class Bundle(Part):
+    """What of a built service goes into its bundle, and how the bundle is run."""
+
+    include: Annotated[dict[str, str], Field(min_length=1, description="path in the built service -> path in the bundle")]
+    run: Annotated[Command, Field(description="argument list, relative to the bundle; {python} and {node} are the target's")]
+    dependencies: Annotated[
+        Literal["none", "poetry", "npm"],
+        Field(description="poetry: wheels of the lock go to site/; npm: production node_modules beside package.json"),
+    ] = "none"
+
+
+class Replicas(Part):
+    """Processes of a service in the stable and in the new version (plan 1, Scaling)."""
+
+    stable: Annotated[int, Field(ge=0, le=100)]
+    new: Annotated[int, Field(ge=0, le=100)]
+
+
+class Service(Part):
+    """One service of the platform, its toolchain commands and what it needs to run."""
+
+    path: Annotated[str, Field(description="folder in the repository")]
+    toolchain: Literal["python", "node"]
+    replicas: Replicas
+    lint: list[Command] = []
+    test: list[Command] = []
+    coverage_percent: Annotated[float, Field(ge=0, le=100)] = 0
+    build: list[Command] = []
+    bundle: Bundle
+    health: str = "/healthz"
+    metrics: Annotated[str | None, Field(description="path of its Prometheus text; None when it has none")] = "/metrics"
+    environment: Annotated[list[str], Field(description="variables it reads, without HOST and PORT")] = []
+    environment_stable: Annotated[
+        list[str] | None, Field(description="the same for the stable version; None when it reads the same")
+    ] = None
+    route: Annotated[str | None, Field(description="rule prefix at the front door; None when not reachable from outside")] = None
+    extra_routes: Annotated[list[str], Field(description="further front door prefixes, longest prefix wins")] = []
+    depends_on: list[Name] = []
+    queue: Annotated[bool, Field(description="takes its work from a queue: its share is its replicas, not its weight")] = False
+
+
+class Variable(Part):
+    """One environment variable of the platform (plan 2.3)."""
+
+    pattern: Annotated[str, Field(description="regular expression that the whole value matches")] = r".+"
+    secret: bool = False
+    required: bool = True
+
+
+class CodeChange(Part):
+    """A file that the plan says is there, and what has to be in it (plan 2.4, 2.5)."""
+
+    file: str
+    contains: list[str] = []
+    absent: list[str] = []
+    sentence: Annotated[str, Field(description="the plan's sentence, shortened, with its number")]
+
+
+class Checklist(Part):
+    """Plan 2: what is inspected and done before anything is built."""
+
+    code_changes: list[CodeChange]
+    manifests: list[CodeChange]
+    node_major: int = 20
+    lockfiles: dict[str, str] = Field(description="manifest -> its lockfile", default={})
+    outdated: Literal["note", "stop"] = "note"
+
+
+class Metric(Part):
+    """One thing that a gate compares between canary and stable."""
+
+    name: Name
+    kind: Literal["errors", "slow"]
+    source: Literal["front-door", "services"]
+    service: Name
+    slower_than_seconds: Annotated[float | None, Field(gt=0)] = None
+    fail_odds: Annotated[list[float], Field(min_length=1, description="odds ratios that the test looks for")] = [
+        1.5, 2.0, 3.0, 5.0, 10.0, 20.0,
+    ]
+    tolerated_odds: Annotated[float, Field(gt=1, description="PASS means: not worse than this")] = 2.0
+
+    @model_validator(mode="after")
+    def _a_bound_for_slow(self) -> Self:
+        if (self.kind == "slow") != (self.slower_than_seconds is not None):
+            raise ValueError("slower_than_seconds belongs to kind slow, and only there")
+        return self
+
+
+class Gate(Part):
+    """How evidence becomes a verdict (plan 3.1, 3.4)."""
+
+    metrics: Annotated[list[Metric], Field(min_length=1)]
+    false_alarm: Annotated[float, Field(gt=0, lt=0.5, description="probability of FAIL without harm, whole gate")] = 0.01
+    false_pass: Annotated[float, Field(gt=0, lt=0.5, description="probability of PASS at tolerated_odds")] = 0.05
+    interval_seconds: Seconds = 1.0
+    warm_up_seconds: Annotated[float, Field(ge=0)] = 0.0
+    minimum_seconds: Annotated[float, Field(ge=0, description="no PASS before; FAIL at any time")] = 0.0
+    deadline_seconds: Seconds
+    stale_seconds: Seconds = 5.0
+    minimum_requests: Annotated[int, Field(ge=1, description="canary requests a metric needs before it can pass")] = 100
+
+
+class Staging(Part):
+    """Plan 3.1, 3.2."""
+
+    strategy: Literal["canary", "blue-green"]
+    canary_percent: Annotated[int, Field(ge=1, le=100)] = 50
+    gate: Name
+    smoke: list[Name]
+
+
+class Production(Part):
+    """Plan 3.4: progressive rollout and soak."""
+
+    worker_step_percent: Annotated[int, Field(ge=1, le=100)] = 10
+    traffic_percent: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(min_length=1)]
+    gate: Name
+    soak_gate: Name
+    soak_seconds: Annotated[float, Field(ge=0)]
+    flags_on: list[Name]
+
+    @model_validator(mode="after")
+    def _traffic_only_grows(self) -> Self:
+        if sorted(set(self.traffic_percent)) != self.traffic_percent or self.traffic_percent[-1] != 100:
+            raise ValueError("traffic_percent has to grow from wave to wave and end at 100")
+        return self
+
+
+class StateRule(Part):
+    """Keys that one version owns in Redis (plan 4.3)."""
+
+    pattern: str
+    type: Literal["hash", "string", "stream", "set", "zset", "list"]
+    known_to_stable: Annotated[bool, Field(description="True: the stable version reads it, rollback leaves it alone")]
+
+
+class Rollback(Part):
+    """Plan 4."""
+
+    state: list[StateRule]
+    state_url_variable: str = "REDIS_URL"
+    notify: list[str] = []
+    budget_seconds: Annotated[float, Field(gt=0, description="a drill has to find the fault and restore within")] = 120
+
+
+class Plan(Part):
+    """One release, from one version to the next."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,60}$")]
+    platform: str
+    from_version: Version
+    to_version: Version
+    document: Annotated[str, Field(description="title of the plan document that this carries out")]
+    repository: Repository
+    services: Annotated[dict[Name, Service], Field(min_length=1)]
+    variables: dict[str, Variable]
+    flags: list[Name] = []
+    checklist: Checklist
+    gates: Annotated[dict[Name, Gate], Field(min_length=1)]
+    staging: Staging
+    production: Production
+    rollback: Rollback
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        problems: list[str] = []
+        if self.from_version == self.to_version:
+            problems.append(f"to_version: equals from_version ({self.to_version})")
+        for where, gate in (
+            ("staging.gate", self.staging.gate),
+            ("production.gate", self.production.gate),
+            ("production.soak_gate", self.production.soak_gate),
+        ):
+            if gate not in self.gates:
+                problems.append(f"{where}: no gate '{gate}' (known: {', '.join(sorted(self.gates))})")
+        for name, gate_ in self.gates.items():
+            for metric in gate_.metrics:
+                if metric.service not in self.services:
+                    problems.append(f"gates.{name}.metrics.{metric.name}: no service '{metric.service}'")
+        for name, service in self.services.items():
+            problems += [
+                f"services.{name}.environment: '{variable}' is not in variables"
+                for variable in [*service.environment, *(service.environment_stable or [])]
+                if variable not in self.variables
+            ]
+            problems += [
+                f"services.{name}.depends_on: no service '{other}'"
+                for other in service.depends_on
+                if other not in self.services or other == name
+            ]
+        problems += [
+            f"production.flags_on: '{flag}' is not in flags" for flag in self.production.flags_on if flag not in self.flags
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def waves(self) -> tuple[Wave, ...]:
+        """The waves of production: queue workers grow by `worker_step_percent` (at least one), traffic as listed.
+
+        The shorter of the two lists stays at its end, so the last wave always has all workers and all traffic.
+        """
+        queue = [service.replicas.new for service in self.services.values() if service.queue]
+        most = max(queue, default=0)
+        step = max(1, math.ceil(most * self.production.worker_step_percent / 100))
+        worker_waves = math.ceil(most / step) if most else 0
+        count = max(worker_waves, len(self.production.traffic_percent))
+        traffic = self.production.traffic_percent
+        return tuple(
+            Wave(
+                number=number,
+                last=number == count,
+                traffic_percent=100 if number == count else traffic[min(number, len(traffic)) - 1],
+                worker_step_percent=self.production.worker_step_percent,
+            )
+            for number in range(1, count + 1)
+        )
+
+
+class Wave(Part):
+    """One step of production: this share of traffic and of queue workers is on the new version."""
+
+    number: Annotated[int, Field(ge=1)]
+    last: bool
+    traffic_percent: Annotated[int, Field(ge=1, le=100)]
+    worker_step_percent: Annotated[int, Field(ge=1, le=100)]
+
+    def workers(self, replicas: int) -> int:
+        """How many of `replicas` workers are new in this wave: in steps of at least one, all in the last."""
+        step = max(1, math.ceil(replicas * self.worker_step_percent / 100))
+        return replicas if self.last else min(replicas, step * self.number)
+
+
+Plan.model_rebuild()

@@ -1,0 +1,35 @@
+"""The seam between a release and the place it runs in.
+
+Rules:
+1. `observe` tells what is, from the target's own state, never from what was asked for.
+2. `converge` brings the target to `desired`. Killed at any line and called again it ends in the same place.
+3. Every `converge` carries a fencing token (`Ledger.take_token`). A target obeys the newest token it has seen and
+   raises StaleTokenError for an older one, also in the middle of a converge that a newer one has overtaken.
+4. A bundle is verified against its digest every time it is unpacked; one that does not fit is never started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from roundtrip.plan.deployment import Deployment
+
+Progress = Callable[[str], None]
+"""Told one sentence for each step, for the task's log."""
+
+
+class Target(Protocol):
+    """A place where services run."""
+
+    def observe(self) -> Deployment:
+        """What runs now: healthy replicas, digests, weights as the proxy serves them, flags as the services read them."""
+
+    def converge(self, desired: Deployment, token: int, progress: Progress = ...) -> Deployment:
+        """Bring the target to `desired` and return what was observed, equal to it.
+
+        Raises StaleTokenError, ArtefactError, TargetError.
+        """
+
+    def configurations(self, version: str) -> Mapping[str, str]:
+        """Digest of the configuration that each service of `version` gets here, by service."""
