@@ -1,10 +1,11 @@
 """The chain: how an event becomes text and a hash, and what a stored row has to fulfil to be an event again.
 
 Rules:
-1. Data is canonical JSON: sorted keys, no spaces, ASCII, keys are strings; NaN, infinities and anything that JSON
-   does not have are refused.
-2. The hash of an event is sha256 over all its other columns as they are stored, with the hash of the one before.
-3. A row is read back strictly: wrong type, wrong hash, wrong place each raise a LedgerError that names the event.
+1. Data is canonical JSON: sorted keys, no spaces, ASCII, keys are strings; NaN, infinities and anything that
+   JSON does not have are refused.
+2. The hash of an event is sha256 over all its other columns as they are stored, among them the hash of the
+   one before.
+3. A row is read back strictly: wrong type, wrong hash, wrong place raise a LedgerError that names the event.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +25,9 @@ GENESIS = "0" * 64
 FORMAT = "roundtrip-ledger-1"
 """Hashed with every event, so that a later format can never be taken for this one."""
 
-TAMPERED = "somebody or something changed the ledger; keep a copy, restore it from a backup and ask who had access"
+TAMPERED = (
+    "somebody or something changed the ledger; keep a copy, restore it from a backup and ask who had access"
+)
 
 
 def utc_now() -> datetime:
@@ -63,18 +66,19 @@ class Row:
     actor: str
     data: str
     previous: str
-    hash: str
+    hash: str = ""
 
 
-def seal(
-    seq: int, at: datetime, release: str, kind: str, key: str | None, actor: str, data: str, previous: str
-) -> Row:
-    """The row of a new event, with its hash."""
+def seal(row: Row) -> Row:
+    """`row` with the hash of its other columns."""
+    return replace(row, hash=_hash(row))
+
+
+def moment(at: datetime) -> str:
+    """A time as it is stored: UTC, microseconds."""
     if at.tzinfo is None:
         raise RuntimeError("the ledger's clock gave a time without a zone")
-    moment = at.astimezone(UTC).isoformat(timespec="microseconds")
-    row = Row(seq, moment, release, kind, key, actor, data, previous, "")
-    return Row(seq, moment, release, kind, key, actor, data, previous, _hash(row))
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def canonical(data: Mapping[str, Any], *, where: str) -> str:
@@ -84,14 +88,20 @@ def canonical(data: Mapping[str, Any], *, where: str) -> str:
         return json.dumps(dict(data), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise LedgerError(
-            f"data is not plain JSON: {error}", where=where, remedy="give strings, finite numbers, lists and mappings"
+            f"data is not plain JSON: {error}",
+            where=where,
+            remedy="give strings, finite numbers, lists and mappings",
         ) from error
 
 
 def check_name(value: str | None, column: str, *, where: str) -> None:
-    """Names are printable: a control character or half a surrogate pair is stored differently by each database."""
+    """Names are printable: a control character or half a surrogate pair is stored by each database in its
+    way.
+    """
     if value is not None and not value.isprintable():
-        raise LedgerError(f"{column} is not printable: {value!a}", where=where, remedy="use letters, digits and signs")
+        raise LedgerError(
+            f"{column} is not printable: {value!a}", where=where, remedy="use letters, digits and signs"
+        )
 
 
 def read(row: Row) -> Event:
@@ -101,12 +111,16 @@ def read(row: Row) -> Event:
         raise LedgerError(f"seq: expected a whole number, got {row.seq!r}", where=where, remedy=TAMPERED)
     for column in ("at", "release", "kind", "actor", "data", "previous", "hash"):
         if not isinstance(getattr(row, column), str):
-            raise LedgerError(f"{column}: expected text, got {getattr(row, column)!r}", where=where, remedy=TAMPERED)
+            raise LedgerError(
+                f"{column}: expected text, got {getattr(row, column)!r}", where=where, remedy=TAMPERED
+            )
     if row.key is not None and not isinstance(row.key, str):
         raise LedgerError(f"key: expected text or nothing, got {row.key!r}", where=where, remedy=TAMPERED)
     expected = _hash(row)
     if row.hash != expected:
-        raise LedgerError(f"hash: its columns give {expected}, recorded {row.hash!a}", where=where, remedy=TAMPERED)
+        raise LedgerError(
+            f"hash: its columns give {expected}, recorded {row.hash!a}", where=where, remedy=TAMPERED
+        )
     at, data = datetime.fromisoformat(row.at), json.loads(row.data)
     return Event(row.seq, at, row.release, row.kind, row.key, row.actor, data, row.previous, row.hash)
 
@@ -117,7 +131,9 @@ def follows(event: Event, seq: int, previous: str) -> None:
     if event.seq != seq:
         raise LedgerError(f"seq: expected {seq}, got {event.seq}", where=where, remedy=TAMPERED)
     if event.previous != previous:
-        raise LedgerError(f"previous: expected {previous}, got {event.previous}", where=where, remedy=TAMPERED)
+        raise LedgerError(
+            f"previous: expected {previous}, got {event.previous}", where=where, remedy=TAMPERED
+        )
 
 
 def _hash(row: Row) -> str:

@@ -3,19 +3,20 @@
 Rules:
 1. An event is never changed and never removed. `append_once` makes a step that runs twice leave one event.
 2. Every read checks the hash of what it reads, so nobody decides on an event that was altered.
-3. An append checks that the end of the chain is the one that the head row names, and refuses to build on another.
+3. An append checks that the end of the chain is the one that the head row names, and builds on no other.
 4. Secrets never enter; who appends sees to it.
 
-What `verify` finds: any change in any column of any event or of the head row, events that were removed, inserted, moved
-or cut off at the end, and on SQLite a damaged file or index.
-What no chain alone can find: somebody with write access who makes the whole chain anew from some event on, head
-included, or puts back an older copy of the whole database. Against that, keep an event's hash somewhere else: the dossier
-prints the last one, and it has to be found in the ledger again.
+What `verify` finds: any change in any column of any event or of the head row; events that were removed,
+inserted, moved or cut off at the end; on SQLite also a damaged file or index.
+What no chain alone can find: somebody with write access who makes the chain anew from some event on, head
+included, or puts back an older copy of the whole database. Against that, keep an event's hash somewhere else,
+as the dossier does, and look for it in the ledger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ from roundtrip.ledger.chain import (
     canonical,
     check_name,
     follows,
+    moment,
     read,
     seal,
     utc_now,
@@ -44,7 +46,9 @@ PAGE = 500
 
 
 class Ledger:
-    """The events of `url`: `sqlite:///path` or `postgresql+psycopg://…`. Makes the schema where there is none."""
+    """The events in `url`: `sqlite:///path` or `postgresql+psycopg://…`. Makes the schema where there is
+    none.
+    """
 
     def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._storage = Storage(url)
@@ -52,21 +56,21 @@ class Ledger:
 
     def append(self, release: str, kind: str, data: Mapping[str, Any], *, actor: str = "roundtrip") -> Event:
         """A new event. Raises LedgerError when the data is no JSON or the chain's end is not what it was."""
-        body = self._prepared(release, kind, None, actor, data)
+        wanted = self._wanted(release, kind, None, actor, data)
         with self._storage.writing() as connection:
-            return self._add(connection, release, kind, None, actor, body)
+            return self._add(connection, wanted)
 
     def append_once(
         self, release: str, kind: str, key: str, data: Mapping[str, Any], *, actor: str = "roundtrip"
     ) -> Event:
-        """The event of (release, kind, key): a new one, or the one that is already there, whatever its data."""
-        body = self._prepared(release, kind, key, actor, data)
+        """The event of (release, kind, key): a new one, or the one already there, whatever its data."""
+        wanted = self._wanted(release, kind, key, actor, data)
         there = self.last(release, kind, key)
         if there is not None:
             return there
         with self._storage.writing() as connection:
             there = _newest(connection, _filtered(release, kind, key))
-            return there or self._add(connection, release, kind, key, actor, body)
+            return there or self._add(connection, wanted)
 
     def events(self, release: str | None = None, *, kind: str | None = None, after: int = 0) -> list[Event]:
         """Events in order, of one release and kind or of all, with `seq` above `after`."""
@@ -80,7 +84,7 @@ class Ledger:
             return _newest(connection, _filtered(release, kind, key))
 
     def take_token(self, environment: str, *, release: str, holder: str) -> int:
-        """A fencing token for `environment`, greater than every one given out before: the `seq` of its event."""
+        """A fencing token for `environment`, greater than all given out before: the `seq` of its event."""
         return self.append(release, "token.taken", {"environment": environment, "holder": holder}).seq
 
     def newest_token(self, environment: str) -> int:
@@ -107,19 +111,20 @@ class Ledger:
             self._check_head(connection, seq, previous)
         return seq
 
-    def _prepared(self, release: str, kind: str, key: str | None, actor: str, data: Mapping[str, Any]) -> str:
+    def _wanted(self, release: str, kind: str, key: str | None, actor: str, data: Mapping[str, Any]) -> Row:
         where = f"{kind} of release {release}"
         for column, value in (("release", release), ("kind", kind), ("key", key), ("actor", actor)):
             check_name(value, column, where=where)
-        return canonical(data, where=where)
+        body = canonical(data, where=where)
+        return Row(0, "", release, kind, key, actor, body, GENESIS)
 
-    def _add(
-        self, connection: Connection, release: str, kind: str, key: str | None, actor: str, body: str
-    ) -> Event:
-        end = connection.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    def _add(self, connection: Connection, wanted: Row) -> Event:
+        """`wanted` at the end of the chain, with its number, time and hash; the write lock is held."""
+        newest = select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
+        end = connection.execute(newest).first()
         seq, previous = (end.seq, end.hash) if end else (0, GENESIS)
         self._check_head(connection, seq, previous)
-        row = seal(seq + 1, self._clock(), release, kind, key, actor, body, previous)
+        row = seal(replace(wanted, seq=seq + 1, at=moment(self._clock()), previous=previous))
         connection.execute(events.insert().values(vars(row)))
         connection.execute(head.update().where(head.c.id == 1).values(seq=row.seq, hash=row.hash))
         return read(row)
@@ -163,7 +168,9 @@ def _pages(connection: Connection) -> Iterator[Row]:
             rows = [Row(*row) for row in connection.execute(page)]
         except SQLAlchemyError as error:
             if size == 1:
-                raise LedgerError(f"cannot be read: {error.args[0]}", where=f"event after {after or 0}", remedy=TAMPERED) from error
+                raise LedgerError(
+                    f"cannot be read: {error.args[0]}", where=f"event after {after or 0}", remedy=TAMPERED
+                ) from error
             size = 1
             continue
         if not rows:

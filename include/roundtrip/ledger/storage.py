@@ -1,11 +1,11 @@
 """Storage: where the chain lies, and the discipline that lets one writer write at a time.
 
 Rules:
-1. A writer takes the database's one write lock first (SQLite: BEGIN IMMEDIATE, PostgreSQL: an advisory lock that ends
-   with the transaction), then reads the head, then writes. So there is no gap and no fork, and a writer that is killed
-   leaves nothing behind.
-2. What was committed survives a power cut: SQLite runs with synchronous=FULL, since a token that was given out must
-   never be given out again.
+1. A writer takes the database's one write lock first (SQLite: BEGIN IMMEDIATE, PostgreSQL: an advisory lock
+   that ends with the transaction), then reads the head, then writes. So there is no gap and no fork, and a
+   writer that is killed leaves nothing behind.
+2. What was committed survives a power cut: SQLite runs with synchronous=FULL, since a token that was given
+   out must never be given out again.
 3. No connection outlives a call, so a ledger may be used from threads and carried over a fork.
 4. A SQLite ledger is made beside its place and linked there, whole and readable by its owner only.
 """
@@ -85,13 +85,19 @@ class Storage:
         try:
             self._url = make_url(url)
         except ArgumentError as error:
-            raise LedgerError("the ledger's URL cannot be read", remedy="give sqlite:///… or postgresql+psycopg://…") from error
+            raise LedgerError(
+                "the ledger's URL cannot be read", remedy="give sqlite:///… or postgresql+psycopg://…"
+            ) from error
         self.place = self._url.render_as_string(hide_password=True)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             _make_file(self._url, self.place)
         elif self._url.get_backend_name() != "postgresql":
-            raise LedgerError("unknown kind of database", where=self.place, remedy="give sqlite:///… or postgresql+psycopg://…")
+            raise LedgerError(
+                "unknown kind of database",
+                where=self.place,
+                remedy="give sqlite:///… or postgresql+psycopg://…",
+            )
         self._engine = _engine(self._url)
         if not self.is_sqlite:
             self._make_schema()
@@ -99,11 +105,11 @@ class Storage:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one moment of the ledger."""
-        with _explained(self.place), self._engine.connect() as connection:
-            if not self.is_sqlite:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            with connection.begin():
-                yield connection
+        engine = self._engine
+        if not self.is_sqlite:
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with _explained(self.place), engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -134,7 +140,10 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, poolclass=NullPool, hide_parameters=True, isolation_level="READ COMMITTED")
     engine = create_engine(
-        url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": LOCK_SECONDS, "check_same_thread": False}
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"timeout": LOCK_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
@@ -156,7 +165,9 @@ def _on_begin(connection: Connection) -> None:
 
 def _make_file(url: URL, place: str) -> None:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise LedgerError("a ledger has to be in a file", where=place, remedy="give sqlite:///path/to/ledger.db")
+        raise LedgerError(
+            "a ledger has to be in a file", where=place, remedy="give sqlite:///path/to/ledger.db"
+        )
     path = Path(url.database)
     try:
         if not path.exists():
@@ -166,12 +177,16 @@ def _make_file(url: URL, place: str) -> None:
             path.chmod(0o600)
     except OSError as error:
         raise LedgerError(
-            f"the ledger's file cannot be made: {error.strerror}", where=place, remedy="check the folder and its owner"
+            f"the ledger's file cannot be made: {error.strerror}",
+            where=place,
+            remedy="check the folder and its owner",
         ) from error
 
 
 def _link_new_file(url: URL, path: Path) -> None:
-    """Rule 4. `mkstemp` makes the file with mode 0600; of several that link at once one wins, and all have a ledger."""
+    """Rule 4. `mkstemp` makes the file with mode 0600; of several that link at once one wins, all have a
+    ledger.
+    """
     handle, beside = tempfile.mkstemp(prefix=path.name + ".", suffix=".new", dir=path.parent)
     os.close(handle)
     try:
@@ -198,5 +213,7 @@ def _explained(place: str) -> Iterator[None]:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error)
         raise LedgerError(
-            f"the database refused: {reason}", where=place, remedy="check that it is there, whole and writable, and try again"
+            f"the database refused: {reason}",
+            where=place,
+            remedy="check that it is there, whole and writable, and try again",
         ) from error
