@@ -5,6 +5,8 @@ Rules:
 2. Every read checks the hash of what it reads, so nobody decides on an event that was altered.
 3. An append checks that the end of the chain is the one that the head row names, and builds on no other.
 4. Secrets never enter; who appends sees to it.
+5. `refuse_after` closes a door: once an event of that kind is there for the release, the append is refused, decided
+   in the same transaction. So a task that Airflow runs again cannot go forward after its rollback has begun.
 
 What `verify` finds: any change in any column of any event or of the head row; events that were removed,
 inserted, moved or cut off at the end; on SQLite also a damaged file or index.
@@ -23,7 +25,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from roundtrip.errors import LedgerError
+from roundtrip.errors import LedgerError, StaleTokenError
 from roundtrip.ledger.chain import (
     GENESIS,
     TAMPERED,
@@ -61,16 +63,29 @@ class Ledger:
             return self._add(connection, wanted)
 
     def append_once(
-        self, release: str, kind: str, key: str, data: Mapping[str, Any], *, actor: str = "roundtrip"
+        self,
+        release: str,
+        kind: str,
+        key: str,
+        data: Mapping[str, Any],
+        *,
+        actor: str = "roundtrip",
+        refuse_after: str | None = None,
     ) -> Event:
-        """The event of (release, kind, key): a new one, or the one already there, whatever its data."""
+        """The event of (release, kind, key): a new one, or the one already there, whatever its data.
+
+        Raises StaleTokenError when the release has an event of kind `refuse_after`.
+        """
         wanted = self._wanted(release, kind, key, actor, data)
         there = self.last(release, kind, key)
         if there is not None:
             return there
         with self._storage.writing() as connection:
             there = _newest(connection, _filtered(release, kind, key))
-            return there or self._add(connection, wanted)
+            if there is not None:
+                return there
+            _refuse(connection, release, refuse_after, wanted=kind)
+            return self._add(connection, wanted)
 
     def events(self, release: str | None = None, *, kind: str | None = None, after: int = 0) -> list[Event]:
         """Events in order, of one release and kind or of all, with `seq` above `after`."""
@@ -83,9 +98,19 @@ class Ledger:
         with self._storage.reading() as connection:
             return _newest(connection, _filtered(release, kind, key))
 
-    def take_token(self, environment: str, *, release: str, holder: str) -> int:
-        """A fencing token for `environment`, greater than all given out before: the `seq` of its event."""
-        return self.append(release, "token.taken", {"environment": environment, "holder": holder}).seq
+    def take_token(
+        self, environment: str, *, release: str, holder: str, refuse_after: str | None = None
+    ) -> int:
+        """A fencing token for `environment`, greater than all given out before: the `seq` of its event.
+
+        Raises StaleTokenError when the release has an event of kind `refuse_after`.
+        """
+        wanted = self._wanted(
+            release, "token.taken", None, "roundtrip", {"environment": environment, "holder": holder}
+        )
+        with self._storage.writing() as connection:
+            _refuse(connection, release, refuse_after, wanted=f"a token of {environment} for {holder}")
+            return self._add(connection, wanted).seq
 
     def newest_token(self, environment: str) -> int:
         """The newest token of `environment`, 0 when none was ever taken."""
@@ -156,6 +181,17 @@ def _filtered(release: str | None, kind: str | None, key: str | None) -> Select[
 def _newest(connection: Connection, query: Select[Any]) -> Event | None:
     row = connection.execute(query.order_by(events.c.seq.desc()).limit(1)).first()
     return read(Row(*row)) if row else None
+
+
+def _refuse(connection: Connection, release: str, kind: str | None, *, wanted: str) -> None:
+    """Raises StaleTokenError when `kind` is there for the release; the write lock is held."""
+    there = _newest(connection, _filtered(release, kind, None)) if kind is not None else None
+    if there is not None:
+        raise StaleTokenError(
+            f"{wanted}: refused, {kind} is in the ledger since {there.at.isoformat()}",
+            where=f"release {release}, event {there.seq}",
+            remedy="this release is being taken back; nothing of it goes forward any more",
+        )
 
 
 def _pages(connection: Connection) -> Iterator[Row]:

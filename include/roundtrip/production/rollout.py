@@ -1,0 +1,128 @@
+"""Plan 3.4: production by waves, feature flags off first, then on, then the soak.
+
+`verify` → `merge` → `snapshot` → `flags_off` → (`wave` → gate)… → `flags_on` → soak gate → `promote`.
+The stable release stays warm, with all its replicas, until `promote`: taking the release back is a change of weights.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from roundtrip.errors import PromotionError
+from roundtrip.forge import open_forge
+from roundtrip.plan.deployment import Deployment, mixed
+from roundtrip.release import Release
+from roundtrip.rollout import snapshots
+from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy, new_release
+from roundtrip.rollout.snapshots import Snapshot
+from roundtrip.rollout.verdicts import require_pass
+from roundtrip.verification import verify_signatures
+
+log = logging.getLogger(__name__)
+
+STAGE = "production"
+STAGING_GATE = "staging.canary"
+SOAK_GATE = "production.soak"
+
+
+def wave_gate(number: int) -> str:
+    """Gate id of a wave."""
+    return f"production.wave_{number}"
+
+
+def verify(release: Release) -> None:
+    """Both releases are what was signed: the new one before it is deployed, the stable one before it may be needed."""
+    for version in (release.plan.from_version, release.plan.to_version):
+        verify_signatures(release, STAGE, version)
+    _require_staging(release)
+
+
+def merge(release: Release) -> None:
+    """Merge the release branch into main."""
+    commit = open_forge(release).merge_to_main(release.plan.repository.release_branch)
+    release.ledger.append(release.id, "merge.done", {"commit": commit})
+    log.info("main is at %s", commit)
+
+
+def snapshot(release: Release) -> None:
+    """Keep what production is, state included, before it is touched."""
+    snapshots.take(release, STAGE)
+
+
+def flags_off(release: Release) -> None:
+    """The new release's features are off before the first of its processes starts."""
+    before = _snapshot(release)
+    off = dict.fromkeys(release.plan.flags, False)
+    deploy(release, STAGE, before.deployment.with_flags(off), holder="production.flags_off")
+
+
+def wave(release: Release, number: int) -> None:
+    """One wave: its share of workers and of traffic, after every wave before it has passed."""
+    waves = release.plan.waves()
+    if number > 1:
+        require_pass(release, [wave_gate(n) for n in range(1, number)])
+    _require_staging(release)
+    verify_signatures(release, STAGE, release.plan.to_version)
+    this = waves[number - 1]
+    log.info("wave %d of %d: %d %% of traffic", number, len(waves), this.traffic_percent)
+    desired = mixed(_snapshot(release).deployment, new_release(release, STAGE), release.plan, this)
+    deploy(release, STAGE, desired.with_flags(_flags(release, on=False)), holder=f"production.wave_{number}")
+
+
+def flags_on(release: Release) -> None:
+    """All traffic is on the new release and its waves have passed: turn its features on; the soak watches them."""
+    waves = release.plan.waves()
+    require_pass(release, [wave_gate(w.number) for w in waves])
+    desired = mixed(_snapshot(release).deployment, new_release(release, STAGE), release.plan, waves[-1])
+    deploy(release, STAGE, desired.with_flags(_flags(release, on=True)), holder="production.flags_on")
+
+
+def promote(release: Release) -> None:
+    """Every verdict is PASS in the ledger: retire the stable release, and say promoted."""
+    require_pass(release, [wave_gate(w.number) for w in release.plan.waves()] + [SOAK_GATE])
+    _require_staging(release)
+    desired: Deployment = new_release(release, STAGE).with_flags(_flags(release, on=True))
+    observed = deploy(release, STAGE, desired, holder="production.promote")
+    environment = release.environment(STAGE).name
+    data = {"environment": environment, "deployment": observed.to_json()}
+    release.ledger.append_once(release.id, "promoted", environment, data, refuse_after=ROLLBACK_BEGUN)
+
+
+def require_promoted(release: Release) -> None:
+    """Raises PromotionError unless the ledger says promoted: what was deployed and not promoted is taken back."""
+    if release.ledger.last(release.id, "promoted") is None:
+        raise PromotionError(
+            "production was not promoted by this release",
+            where=f"release {release.id}",
+            remedy="see the failed or skipped task before; what was deployed is taken back",
+        )
+
+
+def _require_staging(release: Release) -> None:
+    """Staging's gate and every smoke test of the plan have passed for this release."""
+    require_pass(release, [STAGING_GATE])
+    staging = release.environment("staging").name
+    for test in release.plan.staging.smoke:
+        key = f"{staging}/{release.plan.to_version}/{test}"
+        event = release.ledger.last(release.id, "smoke.result", key)
+        if event is None or not event.data["ok"]:
+            raise PromotionError(
+                f"smoke test {test}: expected ok in the ledger, got {'not ok' if event else 'no result'}",
+                where=f"release {release.id}, {staging}",
+                remedy="production is not touched before staging has passed",
+            )
+
+
+def _snapshot(release: Release) -> Snapshot:
+    known = snapshots.read(release, STAGE)
+    if known is None:
+        raise PromotionError(
+            "no snapshot of production was taken by this release",
+            where=f"release {release.id}",
+            remedy="production is not touched without one; run the snapshot task",
+        )
+    return known
+
+
+def _flags(release: Release, *, on: bool) -> dict[str, bool]:
+    return {flag: on and flag in release.plan.production.flags_on for flag in release.plan.flags}

@@ -1,0 +1,86 @@
+"""Proves that what was restored is what was there before.
+
+Rules:
+1. `observe()` equals the snapshot, as values.
+2. Every key of Redis is as it was, but for what the stable version itself wrote since.
+3. The stable release passes its own smoke test, and answers a stale session cookie as if there were none (plan 4.4).
+4. Only then is `rollback.verified` in the ledger, for each environment; the outcome needs all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from roundtrip.errors import RollbackError
+from roundtrip.forge import open_forge
+from roundtrip.plan.deployment import Deployment
+from roundtrip.release import Release
+from roundtrip.rollback.restoring import snapshot_of, stages
+from roundtrip.rollout import redis_state
+from roundtrip.rollout.deploying import target_of
+from roundtrip.rollout.snapshots import redis_of
+from roundtrip.smoke.runner import run_smoke
+
+log = logging.getLogger(__name__)
+
+STABLE_SMOKE = ("stable_smoke",)
+UI_SMOKE = ("stale_cookies",)
+
+
+def restore_ui(release: Release) -> None:
+    """Plan 4.4: the old UI is back and ignores what the new one left in browsers."""
+    for stage in stages(release):
+        run_smoke(release, stage, release.plan.from_version, UI_SMOKE)
+
+
+def restore_main(release: Release) -> None:
+    """The main branch is again what runs in production."""
+    merge = release.ledger.last(release.id, "merge.done")
+    if merge is None:
+        log.info("nothing was merged")
+        return
+    commit = open_forge(release).revert_merge(merge.data["commit"])
+    release.ledger.append(release.id, "merge.reverted", {"commit": commit, "merge": merge.data["commit"]})
+    log.info("main is at %s, the merge is reverted", commit)
+
+
+def verify_restored(release: Release) -> None:
+    """Compare every environment with its snapshot and run the stable smoke test. Raises RollbackError, SmokeError."""
+    for stage in stages(release):
+        environment = release.environment(stage).name
+        before = snapshot_of(release, stage)
+        observed = target_of(release, stage).observe()
+        differences = _differences(before.deployment, observed)
+        with redis_of(release, stage) as client:
+            state = redis_state.compare(before.redis, client, release.plan.rollback.state)
+        differences += [f"Redis {difference}" for difference in state.differences]
+        if differences:
+            raise RollbackError(
+                f"{len(differences)} differences from the snapshot: " + "; ".join(differences[:10]),
+                where=environment,
+                remedy="run the rollback DAG for this release again; docs/runbook.md, 'BROKEN'",
+            )
+        run_smoke(release, stage, release.plan.from_version, STABLE_SMOKE)
+        _record(release, environment, observed, state)
+
+
+def _record(release: Release, environment: str, observed: Deployment, state: redis_state.Comparison) -> None:
+    data = {
+        "deployment": observed.to_json(),
+        "redis": {"kept": state.kept, "grown": list(state.grown), "differences": 0},
+        "smoke": [*UI_SMOKE, *STABLE_SMOKE],
+    }
+    release.ledger.append_once(release.id, "rollback.verified", environment, data)
+    log.info("%s equals its snapshot; Redis: %d keys as before, %d grown", environment, state.kept, len(state.grown))
+
+
+def _differences(before: Deployment, now: Deployment) -> list[str]:
+    names = sorted({(p.service, p.version) for p in (*before.placements, *now.placements)})
+    changed = [
+        f"{service} {version}: expected {before.get(service, version)}, got {now.get(service, version)}"
+        for service, version in names
+        if before.get(service, version) != now.get(service, version)
+    ]
+    if before.flags != now.flags:
+        changed.append(f"flags: expected {before.flags}, got {now.flags}")
+    return changed

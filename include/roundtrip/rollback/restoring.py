@@ -1,0 +1,101 @@
+"""Takes every environment that the release touched back to its snapshot (plan 4.1, 4.2).
+
+Rules:
+1. `begin` closes the door first: once `rollback.begun` is in the ledger no other task of the release gets a token.
+   Then it takes a newer token for each environment, so that a converge still running is stopped by the target.
+2. Production comes before staging.
+3. Traffic is pulled before anything is stopped, and a stable release that is not running is started before the
+   new one is stopped: no request is refused on the way.
+4. Nothing that is not verified is started. What still runs from before may take traffic at once.
+5. Each step may be repeated; the whole may be repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from roundtrip.errors import RollbackError
+from roundtrip.plan.deployment import Deployment, pulled
+from roundtrip.release import Release
+from roundtrip.rollout import snapshots
+from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe, target_of
+from roundtrip.rollout.snapshots import Snapshot
+from roundtrip.verification import verify_signatures
+
+log = logging.getLogger(__name__)
+
+ORDER = ("production", "staging")
+
+
+def is_needed(release: Release, *, promoted_too: bool = False) -> bool:
+    """Whether this release has left something to take back. A promoted one is only taken back by hand."""
+    if release.ledger.last(release.id, "deployed") is None:
+        return False
+    return promoted_too or release.ledger.last(release.id, "promoted") is None
+
+
+def begin(release: Release, why: str) -> None:
+    """Close the door to the rest of the release, and take each environment's token."""
+    data = {"why": why, "stages": stages(release)}
+    release.ledger.append_once(release.id, ROLLBACK_BEGUN, "rollback", data)
+    for stage in stages(release):
+        environment = release.environment(stage).name
+        token = release.ledger.take_token(environment, release=release.id, holder="rollback.begin")
+        log.info("%s: the rollback holds token %d", environment, token)
+
+
+def pull_traffic(release: Release) -> None:
+    """No traffic on the new release wherever the stable one still runs."""
+    for stage in stages(release):
+        now = target_of(release, stage).observe()
+        _converge(release, stage, pulled(now, release.plan.to_version), "pull_traffic")
+
+
+def stop_new_services(release: Release) -> None:
+    """Plan 4.1: stop the new release, but for services whose stable version is not there to take over yet."""
+    for stage in stages(release):
+        now = target_of(release, stage).observe()
+        _converge(release, stage, _without_replaced(now, release.plan.to_version), "stop_new_services")
+
+
+def deploy_last_known_good(release: Release) -> None:
+    """Plan 4.2: converge to the snapshot: bundles, configuration, replicas, weights, flags."""
+    for stage in stages(release):
+        verify_signatures(release, stage, release.plan.from_version)
+        _converge(release, stage, snapshot_of(release, stage).deployment, "deploy_last_known_good")
+
+
+def stages(release: Release) -> list[str]:
+    """Stages whose environments this release touched, production first."""
+    touched = {event.key for event in release.ledger.events(release.id, kind="deployed")}
+    return [s for s in ORDER if s in release.environments and release.environment(s).name in touched]
+
+
+def snapshot_of(release: Release, stage: str) -> Snapshot:
+    """The snapshot to restore. Raises RollbackError when there is none."""
+    known = snapshots.read(release, stage)
+    if known is None:
+        raise RollbackError(
+            "no snapshot of this environment is in the ledger",
+            where=f"release {release.id}, {release.environment(stage).name}",
+            remedy="restore it by hand from the release store; docs/runbook.md, 'No snapshot'",
+        )
+    return known
+
+
+def _without_replaced(now: Deployment, version: str) -> Deployment:
+    """`now` without `version` in every service that another version can serve, and in services only it has."""
+    others = {p.service for p in now.placements if p.version != version}
+    left = tuple(p for p in pulled(now, version).placements if p.version != version or p.service not in others)
+    return Deployment(left, now.flags)
+
+
+def _converge(release: Release, stage: str, desired: Deployment, step: str) -> None:
+    environment = release.environment(stage).name
+    token = release.ledger.take_token(environment, release=release.id, holder=f"rollback.{step}")
+    observed = converge(release, stage, desired, token)
+    release.ledger.append(
+        release.id, "rollback.step", {"environment": environment, "step": step, "detail": describe(observed)}
+    )
+
+

@@ -1,0 +1,95 @@
+"""Brings an environment to a deployment on behalf of a release.
+
+Rules:
+1. `deployed` is in the ledger before the first converge after the environment's snapshot: rollback looks for it.
+2. A token is taken for every converge. Once `rollback.begun` is in the ledger, only the rollback gets one.
+3. What was observed afterwards is recorded, never what was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from roundtrip.errors import ArtefactError
+from roundtrip.plan.deployment import Deployment, whole
+from roundtrip.release import Release
+from roundtrip.targets import open_target
+from roundtrip.targets.protocol import Target
+
+log = logging.getLogger(__name__)
+
+ROLLBACK_BEGUN = "rollback.begun"
+
+
+def target_of(release: Release, stage: str) -> Target:
+    """The target of the environment at this stage."""
+    environment = release.environment(stage)
+    return open_target(environment, release.plan, release.home, release.secrets)
+
+
+def deploy(release: Release, stage: str, desired: Deployment, *, holder: str) -> Deployment:
+    """Converge on behalf of the release going forward. Raises StaleTokenError once its rollback has begun."""
+    environment = release.environment(stage).name
+    if release.ledger.last(release.id, "snapshot.taken", environment) is not None:
+        data = {"version": release.plan.to_version, "stage": stage}
+        release.ledger.append_once(release.id, "deployed", environment, data, refuse_after=ROLLBACK_BEGUN)
+    token = release.ledger.take_token(
+        environment, release=release.id, holder=holder, refuse_after=ROLLBACK_BEGUN
+    )
+    return converge(release, stage, desired, token)
+
+
+def converge(release: Release, stage: str, desired: Deployment, token: int) -> Deployment:
+    """Converge with a token already taken, and record what was asked for and what was observed."""
+    environment = release.environment(stage).name
+    release.ledger.append(
+        release.id,
+        "converge.started",
+        {"environment": environment, "token": token, "desired": desired.to_json()},
+    )
+    observed = target_of(release, stage).converge(desired, token, log.info)
+    release.ledger.append(
+        release.id,
+        "converge.finished",
+        {"environment": environment, "token": token, "observed": observed.to_json()},
+    )
+    log.info("%s is at %s", environment, describe(observed))
+    return observed
+
+
+def new_release(release: Release, stage: str) -> Deployment:
+    """The new version alone, as built by this release: all replicas, all traffic."""
+    return _whole(release, stage, release.plan.to_version, built(release))
+
+
+def stable_release(release: Release, stage: str, bundles: dict[str, str]) -> Deployment:
+    """The stable version alone, from the digests that its signed checksums name."""
+    return _whole(release, stage, release.plan.from_version, bundles)
+
+
+def built(release: Release) -> dict[str, str]:
+    """Bundle digests of the new version by service, from the ledger. Raises ArtefactError when one is missing."""
+    version = release.plan.to_version
+    digests: dict[str, str] = {}
+    for service in release.plan.services:
+        event = release.ledger.last(release.id, "build.bundle", f"{service}@{version}")
+        if event is None:
+            raise ArtefactError(
+                f"no bundle of {service} {version} was built by this release",
+                where=f"release {release.id}",
+                remedy="run the build section again",
+            )
+        digests[service] = event.data["digest"]
+    return digests
+
+
+def describe(deployment: Deployment) -> str:
+    """One line for a log: every placement with replicas and weight."""
+    parts = [f"{p.service} {p.version} ×{p.replicas} {p.weight_percent} %" for p in deployment.placements]
+    flags = [name for name, on in deployment.flags.items() if on]
+    return "; ".join(parts) + (f"; flags on: {', '.join(flags)}" if flags else "; flags off")
+
+
+def _whole(release: Release, stage: str, version: str, bundles: dict[str, str]) -> Deployment:
+    configurations = target_of(release, stage).configurations(version)
+    return whole(version, release.plan, bundles, configurations)

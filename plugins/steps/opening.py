@@ -1,0 +1,60 @@
+"""Opens the release that a task belongs to: plan, environments, ledger, folders and secrets.
+
+Imported when a task or trigger runs, never when a DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from roundtrip.errors import PlanError
+from roundtrip.ledger.ledger import Ledger
+from roundtrip.plan.environment import Environment
+from roundtrip.plan.loading import load_environment, load_plan
+from roundtrip.release import Home, Release, SecretsSource
+
+INCLUDE = Path(__file__).resolve().parents[2] / "include"
+STAGES = ("staging", "production")
+
+
+def home() -> Home:
+    """The state folder of this installation."""
+    return Home(Path(os.environ.get("ROUNDTRIP_HOME", INCLUDE.parent / ".roundtrip")))
+
+
+def open_ledger(at: Home) -> Ledger:
+    """The ledger: `ROUNDTRIP_LEDGER_URL`, or SQLite in the state folder."""
+    return Ledger(os.environ.get("ROUNDTRIP_LEDGER_URL", at.ledger_url))
+
+
+def environments(prefix: str) -> dict[str, Environment]:
+    """The environments `<prefix>_staging` and `<prefix>_production`, by stage."""
+    loaded = {stage: load_environment(INCLUDE / "environments" / f"{prefix}_{stage}.yaml") for stage in STAGES}
+    for stage, environment in loaded.items():
+        if environment.stage != stage:
+            raise PlanError(
+                f"stage: expected {stage}, got {environment.stage}",
+                where=f"include/environments/{prefix}_{stage}.yaml",
+                remedy="correct the key 'stage'",
+            )
+    return loaded
+
+
+def open_release(release_id: str, plan: str, environment: str, secrets: SecretsSource) -> Release:
+    """Everything that a task of this release is given. Raises PlanError, LedgerError."""
+    at = home()
+    return Release(
+        id=release_id,
+        plan=load_plan(INCLUDE / "plans" / f"{plan}.yaml"),
+        environments=environments(environment),
+        ledger=open_ledger(at),
+        home=at,
+        secrets=secrets,
+    )
+
+
+def no_secrets(connection_id: str) -> Mapping[str, str]:
+    """What a trigger is given: it judges and pulls traffic, neither needs a secret."""
+    raise RuntimeError(f"a trigger asked for the secrets of connection {connection_id}")
