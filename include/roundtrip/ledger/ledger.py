@@ -5,8 +5,9 @@ Rules:
 2. Every read checks the hash of what it reads, so nobody decides on an event that was altered.
 3. An append checks that the end of the chain is the one that the head row names, and builds on no other.
 4. Secrets never enter; who appends sees to it.
-5. `refuse_after` closes a door: once an event of that kind is there for the release, the append is refused, decided
-   in the same transaction. So a task that Airflow runs again cannot go forward after its rollback has begun.
+5. `refuse_after` closes a door: once an event of that kind is there for the release, the append is refused,
+   decided in the same transaction. So a task that Airflow runs again cannot go forward after its rollback has
+   begun.
 
 What `verify` finds: any change in any column of any event or of the head row; events that were removed,
 inserted, moved or cut off at the end; on SQLite also a damaged file or index.
@@ -23,7 +24,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from roundtrip.errors import LedgerError, StaleTokenError
 from roundtrip.ledger.chain import (
@@ -39,7 +39,7 @@ from roundtrip.ledger.chain import (
     seal,
     utc_now,
 )
-from roundtrip.ledger.storage import Storage, events, head
+from roundtrip.ledger.storage import DATABASE_ERRORS, Storage, events, head
 
 __all__ = ["Event", "Ledger", "utc_now"]
 
@@ -202,7 +202,7 @@ def _pages(connection: Connection) -> Iterator[Row]:
         page = query.limit(size) if after is None else query.where(events.c.seq > after).limit(size)
         try:
             rows = [Row(*row) for row in connection.execute(page)]
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             if size == 1:
                 raise LedgerError(
                     f"cannot be read: {error.args[0]}", where=f"event after {after or 0}", remedy=TAMPERED

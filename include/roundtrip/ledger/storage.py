@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,11 @@ LOCK_SECONDS = 30
 
 ADVISORY_LOCK = 0x726F756E64747269
 """The key of the writers' lock in PostgreSQL; any constant that nobody else uses."""
+
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, UnicodeError)
+"""What a database raises. The last two come from a damaged SQLite file, on paths where SQLAlchemy wraps
+nothing.
+"""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
@@ -210,7 +216,7 @@ def _explained(place: str) -> Iterator[None]:
     """What the database says, as a LedgerError; the password in the URL is not part of it."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         reason = str(getattr(error, "orig", None) or error)
         raise LedgerError(
             f"the database refused: {reason}",
