@@ -1,0 +1,151 @@
+"""The dependencies of the platform's projects, installed once for each lockfile, and commands run with them.
+
+Rules:
+1. What is installed depends on the manifest, the lockfile and the toolchain's version only; a second release
+   with the same lock installs nothing.
+2. A lockfile that is not in step with its manifest is an error: nothing is resolved here.
+3. A project's own code is never installed: Python projects run from `src` by PYTHONPATH, so one environment
+   serves every checkout.
+4. node_modules is linked into the project, since Next.js refuses one that is a link to elsewhere.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from roundtrip.errors import BuildError
+from roundtrip.toolchain import programs
+from roundtrip.toolchain.commands import COMMAND_SECONDS, Done, Log, environment, run
+from roundtrip.toolchain.folders import digest_of, linked_copy, locked, prepared
+from roundtrip.toolchain.programs import INSTALL_SECONDS, Node
+
+Kind = Literal["python", "node"]
+
+_NODE_MARKER = ".roundtrip-lock"
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Programs and dependencies below one cache folder."""
+
+    cache: Path
+    node_major: int
+    log: Log
+
+    @cached_property
+    def node(self) -> Node:
+        return programs.node(self.cache, self.node_major, self.log)
+
+    @cached_property
+    def poetry(self) -> Path:
+        return programs.poetry(self.cache, self.log)
+
+    def dependencies(self, project: Path, kind: Kind, *, development: bool = True) -> dict[str, str]:
+        """Install what `project`'s lockfile names and return the environment its commands run in.
+
+        `development=False` leaves out what only building and testing needs.
+        """
+        if kind == "node":
+            self._node_modules(project, development)
+            return self._environment([project / "node_modules" / ".bin", self.node.folder])
+        venv = self.python_environment(project, development=development)
+        extra = {"VIRTUAL_ENV": str(venv), "PYTHONPATH": str(project / "src")}
+        return self._environment([venv / "bin", self.poetry], extra)
+
+    def run(
+        self,
+        command: Sequence[str],
+        project: Path,
+        env: Mapping[str, str],
+        *,
+        timeout_seconds: float = COMMAND_SECONDS,
+    ) -> Done:
+        """Run one command of a plan in `project`. Raises BuildError."""
+        return run(command, project, env, self.log, timeout_seconds=timeout_seconds)
+
+    def python_environment(self, project: Path, *, development: bool = True) -> Path:
+        """The virtual environment with the locked dependencies of a Poetry project, without the project.
+
+        Poetry reads its lock, uv installs it: by hash, several times faster, and from any package index, also
+        from one that lacks the JSON interface which Poetry's own installer asks PyPI for.
+        """
+        files = _read(project, "pyproject.toml", "poetry.lock")
+        groups = ["--all-groups"] if development else ["--only", "main"]
+
+        def make(venv: Path) -> None:
+            programs.virtual_environment(venv, self.log)
+            env = self._environment([venv / "bin", self.poetry], {"VIRTUAL_ENV": str(venv)})
+            run(["poetry", "check", "--lock"], project, env, self.log, timeout_seconds=INSTALL_SECONDS)
+            requirements = venv / "requirements.txt"
+            export = [
+                "poetry",
+                "export",
+                "--format",
+                "requirements.txt",
+                "--output",
+                str(requirements),
+                *groups,
+            ]
+            run(export, project, env, self.log, timeout_seconds=INSTALL_SECONDS)
+            programs.install_locked(venv, requirements, self.log)
+
+        key = digest_of(*files, sys.version, platform.machine(), self.poetry.parent.name, str(development))
+        return prepared(self.cache / "python" / key, make)
+
+    def _node_modules(self, project: Path, development: bool) -> None:
+        files = _read(project, "package.json", "package-lock.json")
+        npmrc = project / ".npmrc"
+        settings = npmrc.read_bytes() if npmrc.is_file() else b""
+        key = digest_of(*files, settings, self.node.version, platform.machine(), str(development))
+
+        def make(folder: Path) -> None:
+            for name in ("package.json", "package-lock.json", ".npmrc"):
+                if (project / name).is_file():
+                    shutil.copy2(project / name, folder / name)
+            omit = [] if development else ["--omit=dev"]
+            run(["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", *omit], folder,
+                self._environment([self.node.folder]), self.log, timeout_seconds=INSTALL_SECONDS)  # fmt: skip
+            (folder / "node_modules").mkdir(exist_ok=True)  # npm makes none when nothing is depended on
+            (folder / "node_modules" / _NODE_MARKER).write_text(key)
+
+        cached = prepared(self.cache / "npm" / key, make) / "node_modules"
+        with locked(self.cache / "npm" / f"place-{digest_of(str(project.resolve()))}"):
+            _place(cached, project / "node_modules", key)
+
+    def _environment(self, path: Sequence[Path], extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        own = {
+            "npm_config_cache": str(self.cache / "npm-downloads"),
+            "POETRY_CACHE_DIR": str(self.cache / "poetry-downloads"),
+            "POETRY_NO_INTERACTION": "1",
+            "POETRY_KEYRING_ENABLED": "false",  # a keyring may ask a person, and nobody is there
+        }
+        return environment(path, {**own, **(extra or {})})
+
+
+def _place(cached: Path, node_modules: Path, key: str) -> None:
+    marker = node_modules / _NODE_MARKER
+    if marker.is_file() and marker.read_text() == key:
+        return
+    part = node_modules.with_name(".node_modules.part")
+    shutil.rmtree(part, ignore_errors=True)
+    linked_copy(cached, part)
+    shutil.rmtree(node_modules, ignore_errors=True)
+    part.rename(node_modules)
+
+
+def _read(project: Path, *names: str) -> list[bytes]:
+    missing = [name for name in names if not (project / name).is_file()]
+    if missing:
+        raise BuildError(
+            f"no {' and no '.join(missing)}",
+            where=str(project),
+            remedy="commit the manifest together with its lockfile",
+        )
+    return [(project / name).read_bytes() for name in names]
