@@ -3,6 +3,7 @@
 Rules:
 1. A task takes what it knows from the ledger, never from another task's return value.
 2. Secrets are fetched when they are used and never kept on this object.
+3. The outside (targets, secrets) is given to it; what opens a release for Airflow gives the real ones.
 """
 
 from __future__ import annotations
@@ -14,44 +15,9 @@ from pathlib import Path
 from roundtrip.errors import PlanError
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.environment import Environment
+from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
-
-SecretsSource = Callable[[str], Mapping[str, str]]
-"""Airflow connection id -> its secret values by name. Raises SecretError."""
-
-
-@dataclass(frozen=True)
-class Home:
-    """The state folder: everything that Roundtrip keeps on this machine is below `root`."""
-
-    root: Path
-
-    @property
-    def ledger_url(self) -> str:
-        return f"sqlite:///{self.root / 'ledger.db'}"
-
-    @property
-    def store(self) -> Path:
-        """Content-addressed bundles and the release store, laid out like GitHub releases."""
-        return self.root / "store"
-
-    @property
-    def cache(self) -> Path:
-        """Downloads and dependency folders by lockfile digest; may be deleted at any time."""
-        return self.root / "cache"
-
-    @property
-    def repository(self) -> Path:
-        """The bare remote of the platform under release."""
-        return self.root / "platform" / "remote.git"
-
-    def environment(self, name: str) -> Path:
-        """The folder of one environment's target."""
-        return self.root / "environments" / name
-
-    def release(self, release_id: str) -> Path:
-        """Work trees, reports and the dossier of one release."""
-        return self.root / "releases" / release_id
+from roundtrip.targets.protocol import SecretsSource, Target
 
 
 @dataclass(frozen=True)
@@ -65,6 +31,17 @@ class Release:
     ledger: Ledger
     home: Home
     secrets: SecretsSource
+    open_target: Callable[[Environment], Target]
+
+    @property
+    def repository(self) -> Path:
+        """The bare remote that the release works on; a drill has laid one of its own in its folder."""
+        own = self.folder / "remote.git"
+        return own if own.exists() else self.home.repository
+
+    def target(self, stage: str) -> Target:
+        """The target of the environment at this stage."""
+        return self.open_target(self.environment(stage))
 
     @property
     def folder(self) -> Path:
@@ -78,3 +55,6 @@ class Release:
                 remedy="add a file to include/environments with this stage",
             )
         return self.environments[stage]
+
+
+__all__ = ["Home", "Release"]

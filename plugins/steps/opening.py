@@ -13,7 +13,10 @@ from roundtrip.errors import PlanError
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.loading import load_environment, load_plan
-from roundtrip.release import Home, Release, SecretsSource
+from roundtrip.plan.home import Home
+from roundtrip.release import Release
+from roundtrip.targets import open_target
+from roundtrip.targets.protocol import SecretsSource
 
 INCLUDE = Path(__file__).resolve().parents[2] / "include"
 STAGES = ("staging", "production")
@@ -45,13 +48,15 @@ def environments(prefix: str) -> dict[str, Environment]:
 def open_release(release_id: str, plan: str, environment: str, secrets: SecretsSource) -> Release:
     """Everything that a task of this release is given. Raises PlanError, LedgerError."""
     at = home()
+    loaded = load_plan(INCLUDE / "plans" / f"{plan}.yaml")
     return Release(
         id=release_id,
-        plan=load_plan(INCLUDE / "plans" / f"{plan}.yaml"),
+        plan=loaded,
         environments=environments(environment),
         ledger=open_ledger(at),
         home=at,
         secrets=secrets,
+        open_target=lambda place: open_target(place, loaded, at, secrets),
     )
 
 

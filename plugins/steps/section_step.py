@@ -18,6 +18,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from roundtrip.release import Release
+
 RETRIES = 2
 RETRY_DELAY = timedelta(seconds=2)
 TIMEOUT = timedelta(minutes=20)
@@ -72,6 +74,12 @@ class SectionStep(BaseOperator):
             release = open_release(self.release_id, self.plan, self.environment, connection_secrets)
         except RoundtripError as error:
             raise AirflowFailException(str(error)) from error
+        self.carry_out(release)
+
+    def carry_out(self, release: Release) -> None:
+        """Ask whether there is anything to do, then do it; `execute` without what opens the release."""
+        from roundtrip.errors import RoundtripError
+
         if self.asks_first and not _function(self.asks_first)(release):
             raise AirflowSkipException(f"{self.task_id}: nothing to do, says the ledger of {release.id}")
         try:

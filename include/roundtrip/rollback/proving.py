@@ -17,7 +17,6 @@ from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
 from roundtrip.rollback.restoring import snapshot_of, stages
 from roundtrip.rollout import redis_state
-from roundtrip.rollout.deploying import target_of
 from roundtrip.rollout.snapshots import redis_of
 from roundtrip.smoke.runner import run_smoke
 
@@ -49,7 +48,7 @@ def verify_restored(release: Release) -> None:
     for stage in stages(release):
         environment = release.environment(stage).name
         before = snapshot_of(release, stage)
-        observed = target_of(release, stage).observe()
+        observed = release.target(stage).observe()
         differences = _differences(before.deployment, observed)
         with redis_of(release, stage) as client:
             state = redis_state.compare(before.redis, client, release.plan.rollback.state)

@@ -18,7 +18,7 @@ from roundtrip.errors import RollbackError
 from roundtrip.plan.deployment import Deployment, pulled
 from roundtrip.release import Release
 from roundtrip.rollout import snapshots
-from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe, target_of
+from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe
 from roundtrip.rollout.snapshots import Snapshot
 from roundtrip.verification import verify_signatures
 
@@ -27,17 +27,19 @@ log = logging.getLogger(__name__)
 ORDER = ("production", "staging")
 
 
-def is_needed(release: Release, *, promoted_too: bool = False) -> bool:
-    """Whether this release has left something to take back. A promoted one is only taken back by hand."""
-    if release.ledger.last(release.id, "deployed") is None:
-        return False
-    return promoted_too or release.ledger.last(release.id, "promoted") is None
+def is_needed(release: Release) -> bool:
+    """Whether this release has left something to take back. A promoted one is taken back by hand only."""
+    return is_needed_by_hand(release) and release.ledger.last(release.id, "promoted") is None
+
+
+def is_needed_by_hand(release: Release) -> bool:
+    """Whether this release has touched any environment."""
+    return release.ledger.last(release.id, "deployed") is not None
 
 
 def begin(release: Release, why: str) -> None:
     """Close the door to the rest of the release, and take each environment's token."""
-    data = {"why": why, "stages": stages(release)}
-    release.ledger.append_once(release.id, ROLLBACK_BEGUN, "rollback", data)
+    _close_door(release, why)
     for stage in stages(release):
         environment = release.environment(stage).name
         token = release.ledger.take_token(environment, release=release.id, holder="rollback.begin")
@@ -47,14 +49,14 @@ def begin(release: Release, why: str) -> None:
 def pull_traffic(release: Release) -> None:
     """No traffic on the new release wherever the stable one still runs."""
     for stage in stages(release):
-        now = target_of(release, stage).observe()
+        now = release.target(stage).observe()
         _converge(release, stage, pulled(now, release.plan.to_version), "pull_traffic")
 
 
 def stop_new_services(release: Release) -> None:
     """Plan 4.1: stop the new release, but for services whose stable version is not there to take over yet."""
     for stage in stages(release):
-        now = target_of(release, stage).observe()
+        now = release.target(stage).observe()
         _converge(release, stage, _without_replaced(now, release.plan.to_version), "stop_new_services")
 
 
@@ -90,7 +92,13 @@ def _without_replaced(now: Deployment, version: str) -> Deployment:
     return Deployment(left, now.flags)
 
 
+def _close_door(release: Release, why: str) -> None:
+    release.ledger.append_once(release.id, ROLLBACK_BEGUN, "rollback", {"why": why, "stages": stages(release)})
+
+
 def _converge(release: Release, stage: str, desired: Deployment, step: str) -> None:
+    # A person may have marked `begin` success by hand; no step acts before the door is closed.
+    _close_door(release, "continued without its first step")
     environment = release.environment(stage).name
     token = release.ledger.take_token(environment, release=release.id, holder=f"rollback.{step}")
     observed = converge(release, stage, desired, token)

@@ -13,18 +13,10 @@ import logging
 from roundtrip.errors import ArtefactError
 from roundtrip.plan.deployment import Deployment, whole
 from roundtrip.release import Release
-from roundtrip.targets import open_target
-from roundtrip.targets.protocol import Target
 
 log = logging.getLogger(__name__)
 
 ROLLBACK_BEGUN = "rollback.begun"
-
-
-def target_of(release: Release, stage: str) -> Target:
-    """The target of the environment at this stage."""
-    environment = release.environment(stage)
-    return open_target(environment, release.plan, release.home, release.secrets)
 
 
 def deploy(release: Release, stage: str, desired: Deployment, *, holder: str) -> Deployment:
@@ -47,7 +39,7 @@ def converge(release: Release, stage: str, desired: Deployment, token: int) -> D
         "converge.started",
         {"environment": environment, "token": token, "desired": desired.to_json()},
     )
-    observed = target_of(release, stage).converge(desired, token, log.info)
+    observed = release.target(stage).converge(desired, token, log.info)
     release.ledger.append(
         release.id,
         "converge.finished",
@@ -91,5 +83,5 @@ def describe(deployment: Deployment) -> str:
 
 
 def _whole(release: Release, stage: str, version: str, bundles: dict[str, str]) -> Deployment:
-    configurations = target_of(release, stage).configurations(version)
+    configurations = release.target(stage).configurations(version)
     return whole(version, release.plan, bundles, configurations)

@@ -17,9 +17,8 @@ from roundtrip.errors import TargetError
 from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
 from roundtrip.rollout import redis_state
-from roundtrip.rollout.deploying import describe, target_of
+from roundtrip.rollout.deploying import describe
 from roundtrip.rollout.redis_state import Key
-from roundtrip.targets import redis_url
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class Snapshot:
 def redis_of(release: Release, stage: str) -> redis.Redis:
     """A client of the environment's Redis. Its address is a secret and stays in this process."""
     return redis.Redis.from_url(
-        redis_url(release.environment(stage), release.home, release.secrets),
+        release.target(stage).redis_url(),
         socket_timeout=30,
         socket_connect_timeout=5,
     )
@@ -49,7 +48,7 @@ def take(release: Release, stage: str) -> Snapshot:
     if known is not None:
         log.info("%s: the snapshot of this release is already taken", environment)
         return known
-    deployment = target_of(release, stage).observe()
+    deployment = release.target(stage).observe()
     if set(deployment.versions()) != {release.plan.from_version}:
         raise TargetError(
             f"expected only {release.plan.from_version} to run, got {', '.join(deployment.versions()) or 'nothing'}",

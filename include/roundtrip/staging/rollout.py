@@ -11,7 +11,7 @@ import logging
 from roundtrip.plan.deployment import mixed
 from roundtrip.plan.model import Wave
 from roundtrip.release import Release
-from roundtrip.rollout import deploying, snapshots
+from roundtrip.rollout import snapshots
 from roundtrip.rollout.deploying import deploy, new_release, stable_release
 from roundtrip.rollout.verdicts import require_pass
 from roundtrip.verification import verify_checksums, verify_signatures
@@ -26,7 +26,7 @@ def deploy_stable(release: Release) -> None:
     """Bring staging to the stable release, verified by signature."""
     bundles = verify_signatures(release, STAGE, release.plan.from_version)
     desired = stable_release(release, STAGE, bundles).with_flags({})
-    observed = deploying.target_of(release, STAGE).observe()
+    observed = release.target(STAGE).observe()
     if observed == desired:
         log.info("staging runs %s already", release.plan.from_version)
         return

@@ -11,12 +11,31 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from roundtrip.plan.deployment import Deployment
 
+SecretsSource = Callable[[str], Mapping[str, str]]
+"""Airflow connection id -> its secret values by name. Raises SecretError."""
+
 Progress = Callable[[str], None]
 """Told one sentence for each step, for the task's log."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where an environment can be reached. Its Redis is not here: that address is a secret."""
+
+    front_door: str
+    """base URL that clients use"""
+    internal: str
+    """base URL below which each service is reached as /<service>"""
+    proxy_metrics: str
+    """URL of the proxy's own Prometheus text"""
+    scrape_file: Path
+    """Prometheus file_sd JSON with every instance, labelled service, version, instance"""
 
 
 class Target(Protocol):
@@ -30,6 +49,12 @@ class Target(Protocol):
 
         Raises StaleTokenError, ArtefactError, TargetError.
         """
+
+    def addresses(self) -> Addresses:
+        """Where the environment can be reached now. Raises TargetError when it is not up."""
+
+    def redis_url(self) -> str:
+        """Address and password of the platform's Redis; never logged, never recorded."""
 
     def configurations(self, version: str) -> Mapping[str, str]:
         """Digest of the configuration that each service of `version` gets here, by service."""

@@ -1,0 +1,50 @@
+"""One DAG per plan: checklist >> build >> staging >> sign >> production, and rollback when any of it fails."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Param, chain
+
+from roundtrip.plan.model import Plan
+from sections.build import build
+from sections.checklist import checklist
+from sections.plans import dags
+from sections.production import production
+from sections.rollback import rollback
+from sections.sign import sign
+from sections.staging import staging
+from sections.steps_of import StepsOf
+
+
+def release(plan: Plan) -> DAG:
+    """The release DAG of a plan."""
+    with DAG(
+        f"release_{plan.name}",
+        description=f"{plan.platform} {plan.from_version} → {plan.to_version}",
+        doc_md=f"Carries out “{plan.document}”, and takes it back when a gate fails.",
+        schedule=None,
+        max_active_runs=1,
+        tags=["roundtrip", "release"],
+        params={
+            "environment": Param("local", type="string", description="prefix of the environments' names"),
+            "fault": Param("", type="string", description="the fault that the release branch carries, for a drill"),
+        },
+    ) as dag:
+        into_production = production(plan)
+        back = rollback(
+            plan,
+            why="a task or gate of {{ dag.dag_id }} failed",
+            asks_first="rollback.restoring:is_needed",
+        )
+        outcome = StepsOf(plan)(
+            "outcome",
+            "closing:close",
+            "States the outcome from the ledger, writes the dossier; the run is red unless it was promoted.",
+            trigger_rule="all_done",
+        )
+        chain(checklist(plan), build(plan), staging(plan), sign(plan), into_production)
+        chain([dag.get_task("production.promote"), dag.get_task("production.require_promoted")], back.get_child_by_label("begin"))
+        chain([back, into_production], outcome)
+    return dag
+
+
+globals().update(dags(release))

@@ -1,0 +1,86 @@
+"""The last step of a release: states the outcome, writes the dossier, and makes the run's colour true.
+
+Rules:
+1. The outcome is what the ledger's events amount to (`rollout.outcome`), never what Airflow thinks of the tasks.
+2. It returns only for PROMOTED (a drill: only when the drill was passed), so the run is green for nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from roundtrip.dossier import write_dossier
+from roundtrip.errors import PromotionError, RollbackError
+from roundtrip.release import Release
+from roundtrip.rollout.outcome import Ended, Outcome, decide
+
+log = logging.getLogger(__name__)
+
+
+def close(release: Release) -> None:
+    """Record the outcome and write the dossier. Raises PromotionError unless promoted."""
+    ended = _record(release)
+    if ended.outcome is not Outcome.PROMOTED:
+        raise PromotionError(
+            f"{ended.outcome.value}: {ended.reason}", where=f"release {release.id}", remedy=_next(ended.outcome)
+        )
+
+
+def close_rollback(release: Release) -> None:
+    """Record the outcome of a rollback by hand. Raises RollbackError unless everything was restored."""
+    ended = _record(release)
+    if ended.outcome is not Outcome.ROLLED_BACK:
+        raise RollbackError(
+            f"{ended.outcome.value}: {ended.reason}", where=f"release {release.id}", remedy=_next(ended.outcome)
+        )
+
+
+def assess_drill(release: Release) -> None:
+    """A drill passes when the gate said FAIL and everything was restored within the plan's budget."""
+    ended = _record(release)
+    verdicts = [e for e in release.ledger.events(release.id, kind="gate.verdict") if e.data["verdict"] == "FAIL"]
+    if ended.outcome is not Outcome.ROLLED_BACK or not verdicts:
+        raise RollbackError(
+            f"the drill ended {ended.outcome.value} with {len(verdicts)} FAIL verdicts, expected ROLLED BACK after a FAIL: "
+            f"{ended.reason}",
+            where=f"drill {release.id}",
+            remedy="the fault was not found or not taken back; read the dossier before the next release",
+        )
+    placed = release.ledger.events(release.id, kind="deployed")[0].at
+    restored = release.ledger.events(release.id, kind="rollback.verified")[-1].at
+    detection, recovery = verdicts[0].at - placed, restored - verdicts[0].at
+    budget = timedelta(seconds=release.plan.rollback.budget_seconds)
+    data = {
+        "detection_seconds": detection.total_seconds(),
+        "recovery_seconds": recovery.total_seconds(),
+        "budget_seconds": budget.total_seconds(),
+    }
+    release.ledger.append(release.id, "drill.assessed", data)
+    log.info("found after %s, restored after another %s, budget %s", detection, recovery, budget)
+    if detection + recovery > budget:
+        raise RollbackError(
+            f"detection and recovery: expected at most {budget.total_seconds():.0f} s, "
+            f"got {(detection + recovery).total_seconds():.0f} s",
+            where=f"drill {release.id}",
+            remedy="see where the time went in the dossier's timeline",
+        )
+
+
+def _record(release: Release) -> Ended:
+    ended = decide(release)
+    release.ledger.append(
+        release.id, "release.outcome", {"outcome": ended.outcome.value, "reason": ended.reason}
+    )
+    path = write_dossier(release)
+    log.info("%s: %s; dossier: %s", ended.outcome.value, ended.reason, path)
+    return ended
+
+
+def _next(outcome: Outcome) -> str:
+    return {
+        Outcome.ROLLED_BACK: "the old release serves; the post-mortem draft is beside the dossier",
+        Outcome.STOPPED: "nothing was touched; mend what the reason says, then release again",
+        Outcome.BROKEN: "run the rollback DAG for this release again; docs/runbook.md, 'BROKEN'",
+        Outcome.PROMOTED: "the new release was left in place",
+    }[outcome]

@@ -1,0 +1,81 @@
+"""The first event of a release: what is released, where, from which plan, and who asked for it.
+
+Rules:
+1. An environment belongs to one release at a time. One that has begun and not ended, in the same environments, refuses
+   the next; its name is in the error.
+2. What the environment shortens is in the ledger from the start, so that the dossier cannot forget it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from roundtrip.errors import PlanError, PromotionError
+from roundtrip.forge import lay_platform
+from roundtrip.plan.loading import digest
+from roundtrip.release import Release
+
+log = logging.getLogger(__name__)
+
+
+def open_release(release: Release, triggered_by: str, fault: str = "") -> None:
+    """Record what this release is. Raises PromotionError when another one holds an environment."""
+    _refuse_second(release)
+    started = _start(release, triggered_by, fault, drill=False)
+    log.info("release %s: %s", release.id, started)
+
+
+def open_drill(release: Release, fault: str) -> None:
+    """Record a drill, and lay a repository of its own whose release branch carries the fault."""
+    _refuse_second(release)
+    if release.home.repository == release.repository:
+        raise PlanError(
+            "a drill works on a repository of its own, got the release's",
+            where=str(release.repository),
+            remedy="run the drill by its DAG",
+        )
+    commit = lay_platform(release.repository, release.plan, fault=fault)
+    started = _start(release, "scheduler", fault, drill=True)
+    branch = release.plan.repository.working_branch
+    release.ledger.append(release.id, "candidate.chosen", {"commit": commit, "branch": branch})
+    log.info("drill %s: %s, candidate %s", release.id, started, commit)
+
+
+def soak_seconds(release: Release) -> float:
+    """The soak of this release: the environment's when it shortens it, else the plan's."""
+    shortened = release.environment("production").soak_seconds
+    return release.plan.production.soak_seconds if shortened is None else shortened
+
+
+def _start(release: Release, triggered_by: str, fault: str, *, drill: bool) -> dict[str, object]:
+    plan = release.plan
+    data: dict[str, object] = {
+        "plan": plan.name,
+        "plan_digest": digest(plan),
+        "platform": plan.platform,
+        "document": plan.document,
+        "from_version": plan.from_version,
+        "to_version": plan.to_version,
+        "environments": {stage: e.name for stage, e in release.environments.items()},
+        "environment_digests": {stage: digest(e) for stage, e in release.environments.items()},
+        "soak_seconds": soak_seconds(release),
+        "plan_soak_seconds": plan.production.soak_seconds,
+        "fault": fault or None,
+        "drill": drill,
+    }
+    release.ledger.append_once(release.id, "release.started", "started", data, actor=triggered_by or "scheduler")
+    return data
+
+
+def _refuse_second(release: Release) -> None:
+    names = {e.name for e in release.environments.values()}
+    for event in release.ledger.events(kind="release.started"):
+        if event.release == release.id or release.ledger.last(event.release, "release.outcome"):
+            continue
+        shared = names & set(event.data["environments"].values())
+        if shared:
+            raise PromotionError(
+                f"release {event.release} of {event.at:%Y-%m-%d %H:%M} UTC has begun and not ended",
+                where=", ".join(sorted(shared)),
+                remedy="wait for it, or run the rollback DAG for it; then release again",
+            )

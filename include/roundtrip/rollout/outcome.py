@@ -1,0 +1,69 @@
+"""What became of a release, as the ledger has it.
+
+Rules:
+1. PROMOTED: `promoted` is in the ledger and no rollback has begun since.
+2. ROLLED BACK: every environment that the release touched has `rollback.verified`, newer than its last `deployed`.
+3. STOPPED: nothing was deployed.
+4. Everything else is BROKEN: something of the release is still out there and nobody proved what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from roundtrip.release import Release
+from roundtrip.rollout.deploying import ROLLBACK_BEGUN
+
+
+class Outcome(Enum):
+    """The four ends of a release; the values are what a person reads."""
+
+    PROMOTED = "PROMOTED"
+    ROLLED_BACK = "ROLLED BACK"
+    STOPPED = "STOPPED"
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An outcome and why."""
+
+    outcome: Outcome
+    reason: str
+
+
+def decide(release: Release) -> Ended:
+    """The outcome that the ledger's events amount to."""
+    ledger = release.ledger
+    touched = {str(event.key) for event in ledger.events(release.id, kind="deployed")}
+    restored = {str(event.key) for event in ledger.events(release.id, kind="rollback.verified")}
+    begun = ledger.last(release.id, ROLLBACK_BEGUN)
+    promoted = ledger.last(release.id, "promoted")
+    if begun is None and promoted is not None:
+        return Ended(Outcome.PROMOTED, f"{promoted.data['environment']} runs {release.plan.to_version}")
+    cause = _cause(release)
+    if not touched:
+        return Ended(Outcome.STOPPED, f"nothing was deployed; {cause}")
+    if begun is not None and touched <= restored:
+        return Ended(Outcome.ROLLED_BACK, cause)
+    left = ", ".join(sorted(touched - restored))
+    how = "the rollback could not finish" if begun else "no rollback ran"
+    return Ended(Outcome.BROKEN, f"{how} in {left}; {cause}")
+
+
+def _cause(release: Release) -> str:
+    """The first thing that went wrong."""
+    failures = [
+        event
+        for event in release.ledger.events(release.id)
+        if event.kind in ("task.failed", "verify.refused", "gate.verdict")
+        and not (event.kind == "gate.verdict" and event.data["verdict"] == "PASS")
+    ]
+    if not failures:
+        begun = release.ledger.last(release.id, ROLLBACK_BEGUN)
+        return str(begun.data["why"]) if begun else "a task was skipped, cancelled or lost"
+    first = failures[0]
+    if first.kind == "gate.verdict":
+        return f"gate {first.key}: {first.data['verdict']}: {first.data['reason']}"
+    return str(first.data.get("error") or first.data.get("reason"))

@@ -1,0 +1,38 @@
+"""Section 4 of the plan: the same steps after a failed gate, a failed task, or by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import TaskGroup, chain
+
+from roundtrip.plan.model import Plan
+from sections.steps_of import StepsOf
+
+RETRIES = 5
+"""A rollback step is tried more often than a step forward: the way back is the one that has to work."""
+
+
+def rollback(plan: Plan, *, why: str, trigger_rule: str = "one_failed", asks_first: str, **common: Any) -> TaskGroup:
+    """Takes the release back and proves it. `asks_first` decides from the ledger whether there is anything to do."""
+    with TaskGroup("rollback", tooltip="4 Rollback Strategy") as group:
+        step = StepsOf(plan, retries=RETRIES, **common)
+        chain(
+            step(
+                "begin",
+                "rollback.restoring:begin",
+                "4 Close the door to every other task of the release, then take each environment's token.",
+                arguments={"why": why},
+                trigger_rule=trigger_rule,
+                asks_first=f"roundtrip.{asks_first}",
+            ),
+            step("pull_traffic", "rollback.restoring:pull_traffic", "4.1 All traffic to the old release, wherever it still runs."),
+            step("stop_new_services", "rollback.restoring:stop_new_services", f"4.1 Stop the {plan.to_version} deployment."),
+            step("deploy_last_known_good", "rollback.restoring:deploy_last_known_good", f"4.2 Redeploy {plan.from_version} as the snapshot has it."),
+            step("revert_state", "rollback.state:revert_state", f"4.3 Flush the new keys created by {plan.to_version}."),
+            step("restore_ui", "rollback.proving:restore_ui", "4.4 Restore UI: stale cookies are ignored."),
+            step("restore_main", "rollback.proving:restore_main", "4.2 The main branch is again what runs."),
+            step("verify_restored", "rollback.proving:verify_restored", "4 Compare with the snapshot, run the old release's smoke test."),
+            step("communicate", "rollback.communicating:communicate", "4.5 Notify stakeholders, track incident timelines, draft the post-mortem."),
+        )
+    return group
