@@ -31,8 +31,9 @@ def rollback(plan: Plan, *, why: str, trigger_rule: str = "one_failed", asks_fir
             step("deploy_last_known_good", "rollback.restoring:deploy_last_known_good", f"4.2 Redeploy {plan.from_version} as the snapshot has it."),
             step("revert_state", "rollback.state:revert_state", f"4.3 Flush the new keys created by {plan.to_version}."),
             step("restore_ui", "rollback.proving:restore_ui", "4.4 Restore UI: stale cookies are ignored."),
+            step("smoke_restored", "rollback.proving:smoke_restored", f"4.2 {plan.from_version} passes its own smoke test."),
             step("restore_main", "rollback.proving:restore_main", "4.2 The main branch is again what runs."),
-            step("verify_restored", "rollback.proving:verify_restored", "4 Compare with the snapshot, run the old release's smoke test."),
+            step("verify_restored", "rollback.proving:verify_restored", "4 Compare with the snapshot: deployment, configuration, Redis key by key."),
             step("communicate", "rollback.communicating:communicate", "4.5 Notify stakeholders, track incident timelines, draft the post-mortem."),
         )
     return group

@@ -21,9 +21,9 @@ def staging(plan: Plan) -> TaskGroup:
             step("take_all_traffic", "staging.rollout:take_all_traffic", "3.1 After PASS: the new release alone."),
             *[
                 step(
-                    name,
+                    name.replace("-", "_"),
                     "smoke.runner:run_smoke",
-                    f"3.2 End-to-end test: {name.replace('_', ' ')}.",
+                    f"3.2 End-to-end test: {name.replace('-', ' ')}.",
                     arguments={"stage": "staging", "version": plan.to_version, "names": [name]},
                 )
                 for name in plan.staging.smoke

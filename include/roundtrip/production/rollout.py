@@ -13,9 +13,9 @@ from roundtrip.forge import open_forge
 from roundtrip.plan.deployment import Deployment, mixed
 from roundtrip.release import Release
 from roundtrip.rollout import snapshots
-from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy, new_release
+from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy, describe, new_release
 from roundtrip.rollout.snapshots import Snapshot
-from roundtrip.rollout.verdicts import require_pass
+from roundtrip.rollout.verdicts import BY_HAND, require_deployed, require_pass, require_ready, require_smoke
 from roundtrip.verification import verify_signatures
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,25 @@ def wave_gate(number: int) -> str:
     return f"production.wave_{number}"
 
 
+def holder(number: int) -> str:
+    """Who takes the token for a wave."""
+    return f"production.wave_{number}"
+
+
 def verify(release: Release) -> None:
-    """Both releases are what was signed: the new one before it is deployed, the stable one before it may be needed."""
+    """Both releases are what was signed, and staging runs and has passed exactly what goes to production now."""
+    require_ready(release)
     for version in (release.plan.from_version, release.plan.to_version):
         verify_signatures(release, STAGE, version)
     _require_staging(release)
+    expected = new_release(release, "staging").with_flags(_flags(release, on=True))
+    observed = release.target("staging").observe()
+    if observed != expected:
+        raise PromotionError(
+            f"staging: expected {describe(expected)}, got {describe(observed)}",
+            where=release.environment("staging").name,
+            remedy="what was tested there is not what would be deployed; release again",
+        )
 
 
 def merge(release: Release) -> None:
@@ -51,6 +65,8 @@ def snapshot(release: Release) -> None:
 
 def flags_off(release: Release) -> None:
     """The new release's features are off before the first of its processes starts."""
+    if release.ledger.last(release.id, "merge.done") is None:
+        raise PromotionError("expected merge.done in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND)
     before = _snapshot(release)
     off = dict.fromkeys(release.plan.flags, False)
     deploy(release, STAGE, before.deployment.with_flags(off), holder="production.flags_off")
@@ -60,18 +76,20 @@ def wave(release: Release, number: int) -> None:
     """One wave: its share of workers and of traffic, after every wave before it has passed."""
     waves = release.plan.waves()
     if number > 1:
+        require_deployed(release, [holder(n) for n in range(1, number)])
         require_pass(release, [wave_gate(n) for n in range(1, number)])
     _require_staging(release)
     verify_signatures(release, STAGE, release.plan.to_version)
     this = waves[number - 1]
     log.info("wave %d of %d: %d %% of traffic", number, len(waves), this.traffic_percent)
     desired = mixed(_snapshot(release).deployment, new_release(release, STAGE), release.plan, this)
-    deploy(release, STAGE, desired.with_flags(_flags(release, on=False)), holder=f"production.wave_{number}")
+    deploy(release, STAGE, desired.with_flags(_flags(release, on=False)), holder=holder(number))
 
 
 def flags_on(release: Release) -> None:
     """All traffic is on the new release and its waves have passed: turn its features on; the soak watches them."""
     waves = release.plan.waves()
+    require_deployed(release, [holder(w.number) for w in waves])
     require_pass(release, [wave_gate(w.number) for w in waves])
     desired = mixed(_snapshot(release).deployment, new_release(release, STAGE), release.plan, waves[-1])
     deploy(release, STAGE, desired.with_flags(_flags(release, on=True)), holder="production.flags_on")
@@ -79,6 +97,7 @@ def flags_on(release: Release) -> None:
 
 def promote(release: Release) -> None:
     """Every verdict is PASS in the ledger: retire the stable release, and say promoted."""
+    require_deployed(release, [holder(w.number) for w in release.plan.waves()] + ["production.flags_on"])
     require_pass(release, [wave_gate(w.number) for w in release.plan.waves()] + [SOAK_GATE])
     _require_staging(release)
     desired: Deployment = new_release(release, STAGE).with_flags(_flags(release, on=True))
@@ -101,16 +120,7 @@ def require_promoted(release: Release) -> None:
 def _require_staging(release: Release) -> None:
     """Staging's gate and every smoke test of the plan have passed for this release."""
     require_pass(release, [STAGING_GATE])
-    staging = release.environment("staging").name
-    for test in release.plan.staging.smoke:
-        key = f"{staging}/{release.plan.to_version}/{test}"
-        event = release.ledger.last(release.id, "smoke.result", key)
-        if event is None or not event.data["ok"]:
-            raise PromotionError(
-                f"smoke test {test}: expected ok in the ledger, got {'not ok' if event else 'no result'}",
-                where=f"release {release.id}, {staging}",
-                remedy="production is not touched before staging has passed",
-            )
+    require_smoke(release, "staging", release.plan.staging.smoke, release.plan.to_version)
 
 
 def _snapshot(release: Release) -> Snapshot:

@@ -17,7 +17,9 @@ from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
 from roundtrip.rollback.restoring import snapshot_of, stages
 from roundtrip.rollout import redis_state
+from roundtrip.rollout.deploying import ROLLBACK_BEGUN
 from roundtrip.rollout.snapshots import redis_of
+from roundtrip.rollout.verdicts import require_smoke
 from roundtrip.smoke.runner import run_smoke
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,12 @@ def restore_ui(release: Release) -> None:
         run_smoke(release, stage, release.plan.from_version, UI_SMOKE)
 
 
+def smoke_restored(release: Release) -> None:
+    """The stable release does end to end what it has to do."""
+    for stage in stages(release):
+        run_smoke(release, stage, release.plan.from_version, STABLE_SMOKE)
+
+
 def restore_main(release: Release) -> None:
     """The main branch is again what runs in production."""
     merge = release.ledger.last(release.id, "merge.done")
@@ -44,8 +52,11 @@ def restore_main(release: Release) -> None:
 
 
 def verify_restored(release: Release) -> None:
-    """Compare every environment with its snapshot and run the stable smoke test. Raises RollbackError, SmokeError."""
+    """Every environment equals its snapshot and has passed its smoke tests. Raises RollbackError, PromotionError."""
+    begun = release.ledger.last(release.id, ROLLBACK_BEGUN)
     for stage in stages(release):
+        names, version = (*UI_SMOKE, *STABLE_SMOKE), release.plan.from_version
+        require_smoke(release, stage, names, version, after=begun.seq if begun else 0)
         environment = release.environment(stage).name
         before = snapshot_of(release, stage)
         observed = release.target(stage).observe()
@@ -59,7 +70,6 @@ def verify_restored(release: Release) -> None:
                 where=environment,
                 remedy="run the rollback DAG for this release again; docs/runbook.md, 'BROKEN'",
             )
-        run_smoke(release, stage, release.plan.from_version, STABLE_SMOKE)
         _record(release, environment, observed, state)
 
 

@@ -100,8 +100,9 @@ def _converge(release: Release, stage: str, desired: Deployment, step: str) -> N
     # A person may have marked `begin` success by hand; no step acts before the door is closed.
     _close_door(release, "continued without its first step")
     environment = release.environment(stage).name
-    token = release.ledger.take_token(environment, release=release.id, holder=f"rollback.{step}")
-    observed = converge(release, stage, desired, token)
+    holder = f"rollback.{step}"
+    token = release.ledger.take_token(environment, release=release.id, holder=holder)
+    observed = converge(release, stage, desired, token, holder=holder)
     release.ledger.append(
         release.id, "rollback.step", {"environment": environment, "step": step, "detail": describe(observed)}
     )

@@ -28,23 +28,16 @@ def deploy(release: Release, stage: str, desired: Deployment, *, holder: str) ->
     token = release.ledger.take_token(
         environment, release=release.id, holder=holder, refuse_after=ROLLBACK_BEGUN
     )
-    return converge(release, stage, desired, token)
+    return converge(release, stage, desired, token, holder=holder)
 
 
-def converge(release: Release, stage: str, desired: Deployment, token: int) -> Deployment:
+def converge(release: Release, stage: str, desired: Deployment, token: int, *, holder: str) -> Deployment:
     """Converge with a token already taken, and record what was asked for and what was observed."""
     environment = release.environment(stage).name
-    release.ledger.append(
-        release.id,
-        "converge.started",
-        {"environment": environment, "token": token, "desired": desired.to_json()},
-    )
+    about = {"environment": environment, "token": token, "holder": holder}
+    release.ledger.append(release.id, "converge.started", {**about, "desired": desired.to_json()})
     observed = release.target(stage).converge(desired, token, log.info)
-    release.ledger.append(
-        release.id,
-        "converge.finished",
-        {"environment": environment, "token": token, "observed": observed.to_json()},
-    )
+    release.ledger.append(release.id, "converge.finished", {**about, "observed": observed.to_json()})
     log.info("%s is at %s", environment, describe(observed))
     return observed
 

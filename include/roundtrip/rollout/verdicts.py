@@ -1,8 +1,8 @@
-"""What a release may go on with: verdicts, as the ledger has them.
+"""What lets a release go on: what the ledger holds, and nothing else.
 
 Rules:
 1. Only a PASS in the ledger lets a release go on; a task's state in Airflow never does.
-2. No verdict is no pass.
+2. No event is no pass: a step that was skipped, lost or marked success by hand has left none.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from roundtrip.errors import PromotionError
 from roundtrip.release import Release
 
+BY_HAND = "a task marked success by hand leaves nothing in the ledger; clear it and let it run"
+
 
 def require_pass(release: Release, gate_ids: Sequence[str]) -> None:
-    """Returns when every gate of `gate_ids` has PASS in the ledger. Raises PromotionError naming the first without."""
+    """Every gate of `gate_ids` has PASS in the ledger. Raises PromotionError naming the first that has not."""
     if not gate_ids:
         raise PromotionError("expected at least one gate, got none", where=f"release {release.id}")
     for gate_id in gate_ids:
@@ -25,5 +27,45 @@ def require_pass(release: Release, gate_ids: Sequence[str]) -> None:
                 f"gate {gate_id}: expected PASS in the ledger, got {verdict}"
                 + (f" ({event.data['reason']})" if event else ""),
                 where=f"release {release.id}",
-                remedy="a task marked success by hand is no verdict; the release is taken back",
+                remedy=BY_HAND if event is None else "the release is taken back",
+            )
+
+
+def require_deployed(release: Release, holders: Sequence[str]) -> None:
+    """Each of these steps has brought its environment where it had to. Raises PromotionError naming the first."""
+    done = {event.data["holder"] for event in release.ledger.events(release.id, kind="converge.finished")}
+    for holder in holders:
+        if holder not in done:
+            raise PromotionError(f"{holder} has not deployed", where=f"release {release.id}", remedy=BY_HAND)
+
+
+def require_ready(release: Release) -> None:
+    """Everything before the first deployment was done: opened, checked, built, described. Raises PromotionError."""
+    started = release.ledger.last(release.id, "release.started")
+    is_drill = started is not None and started.data["drill"]
+    needed = ["release.started", "build.sbom", "build.checksums"] + ([] if is_drill else ["checklist.passed"])
+    for kind in needed:
+        if release.ledger.last(release.id, kind) is None:
+            raise PromotionError(f"expected {kind} in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND)
+    for service in release.plan.services:
+        again = release.ledger.last(release.id, "build.reproduced", service)
+        if again is None or not again.data["same"]:
+            raise PromotionError(
+                f"{service}: expected a second build with the same digest, got {again.data if again else 'none'}",
+                where=f"release {release.id}",
+                remedy=BY_HAND,
+            )
+
+
+def require_smoke(release: Release, stage: str, names: Sequence[str], version: str, *, after: int = 0) -> None:
+    """These smoke tests are ok in the ledger, in events newer than `after`. Raises PromotionError naming the first."""
+    environment = release.environment(stage).name
+    for name in names:
+        event = release.ledger.last(release.id, "smoke.result", f"{environment}/{version}/{name}")
+        if event is None or event.seq <= after or not event.data["ok"]:
+            got = "no result" if event is None or event.seq <= after else f"not ok: {event.data['detail']}"
+            raise PromotionError(
+                f"smoke test {name} of {version}: expected ok in the ledger, got {got}",
+                where=f"release {release.id}, {environment}",
+                remedy=BY_HAND,
             )

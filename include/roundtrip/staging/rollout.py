@@ -13,7 +13,7 @@ from roundtrip.plan.model import Wave
 from roundtrip.release import Release
 from roundtrip.rollout import snapshots
 from roundtrip.rollout.deploying import deploy, new_release, stable_release
-from roundtrip.rollout.verdicts import require_pass
+from roundtrip.rollout.verdicts import require_pass, require_ready
 from roundtrip.verification import verify_checksums, verify_signatures
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ def snapshot(release: Release) -> None:
 
 def place_canary(release: Release) -> None:
     """Place the new release beside the stable one with the plan's share of traffic (blue/green: all of it)."""
+    require_ready(release)
     verify_checksums(release, STAGE)
     before = snapshots.take(release, STAGE)
     percent = release.plan.staging.canary_percent if release.plan.staging.strategy == "canary" else 100
