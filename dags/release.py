@@ -26,7 +26,9 @@ def release(plan: Plan) -> DAG:
         tags=["roundtrip", "release"],
         params={
             "environment": Param("local", type="string", description="prefix of the environments' names"),
-            "fault": Param("", type="string", description="the fault that the release branch carries, for a drill"),
+            "fault": Param(
+                "", type="string", description="the fault that the release branch carries, for a drill"
+            ),
         },
     ) as dag:
         into_production = production(plan)
@@ -42,7 +44,10 @@ def release(plan: Plan) -> DAG:
             trigger_rule="all_done",
         )
         chain(checklist(plan), build(plan), staging(plan), sign(plan), into_production)
-        chain([dag.get_task("production.promote"), dag.get_task("production.require_promoted")], back.get_child_by_label("begin"))
+        chain(
+            [dag.get_task("production.promote"), dag.get_task("production.require_promoted")],
+            back.get_child_by_label("begin"),
+        )
         chain([back, into_production], outcome)
     return dag
 

@@ -20,7 +20,11 @@ def take_back(plan: Plan) -> DAG:
         max_active_runs=1,
         tags=["roundtrip", "rollback"],
         params={
-            "release": Param(type="string", minLength=1, description="id of the release to take back, as its dossier names it"),
+            "release": Param(
+                type="string",
+                minLength=1,
+                description="id of the release to take back, as its dossier names it",
+            ),
             "reason": Param(type="string", minLength=10, description="why; it goes into the ledger"),
             "environment": Param("local", type="string", description="prefix of the environments' names"),
         },

@@ -26,7 +26,9 @@ def rehearsal(plan: Plan) -> DAG:
         tags=["roundtrip", "drill"],
         params={
             "environment": Param("local", type="string", description="prefix of the environments' names"),
-            "fault": Param("errors", enum=["errors", "latency", "crash"], description="the fault that is injected"),
+            "fault": Param(
+                "errors", enum=["errors", "latency", "crash"], description="the fault that is injected"
+            ),
         },
     ) as dag:
         step = StepsOf(plan)

@@ -23,7 +23,9 @@ def close(release: Release) -> None:
     ended = _record(release)
     if ended.outcome is not Outcome.PROMOTED:
         raise PromotionError(
-            f"{ended.outcome.value}: {ended.reason}", where=f"release {release.id}", remedy=_next(ended.outcome)
+            f"{ended.outcome.value}: {ended.reason}",
+            where=f"release {release.id}",
+            remedy=_next(ended.outcome),
         )
 
 
@@ -32,14 +34,18 @@ def close_rollback(release: Release) -> None:
     ended = _record(release)
     if ended.outcome is not Outcome.ROLLED_BACK:
         raise RollbackError(
-            f"{ended.outcome.value}: {ended.reason}", where=f"release {release.id}", remedy=_next(ended.outcome)
+            f"{ended.outcome.value}: {ended.reason}",
+            where=f"release {release.id}",
+            remedy=_next(ended.outcome),
         )
 
 
 def assess_drill(release: Release) -> None:
     """A drill passes when the gate said FAIL and everything was restored within the plan's budget."""
     ended = _record(release)
-    verdicts = [e for e in release.ledger.events(release.id, kind="gate.verdict") if e.data["verdict"] == "FAIL"]
+    verdicts = [
+        e for e in release.ledger.events(release.id, kind="gate.verdict") if e.data["verdict"] == "FAIL"
+    ]
     if ended.outcome is not Outcome.ROLLED_BACK or not verdicts:
         raise RollbackError(
             f"the drill ended {ended.outcome.value} with {len(verdicts)} FAIL verdicts, expected ROLLED BACK after a FAIL: "

@@ -27,14 +27,21 @@ def checklist(plan: Plan) -> TaskGroup:
             "open_release",
             "rollout.opening:open_release",
             "1 Overview: what is released, where, from which plan.",
-            arguments={"triggered_by": "{{ dag_run.triggering_user_name or 'scheduler' }}", "fault": "{{ params.fault or '' }}"},
+            arguments={
+                "triggered_by": "{{ dag_run.triggering_user_name or 'scheduler' }}",
+                "fault": "{{ params.fault or '' }}",
+            },
         )
         branch = step(
             "release_branch",
             "checklist.items:release_branch",
             "2.1 Branch from main into release/v1.1.0 and protect it from direct pushes.",
         )
-        source = step("prepare", "checklist.items:prepare", "2 Check out the release branch and install what its projects need.")
+        source = step(
+            "prepare",
+            "checklist.items:prepare",
+            "2 Check out the release branch and install what its projects need.",
+        )
         items = [step(name, f"checklist.items:{name}", sentence) for name, sentence in ITEMS.items()]
         report = step(
             "report",

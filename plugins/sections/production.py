@@ -34,11 +34,21 @@ def production(plan: Plan) -> TaskGroup:
             )
         ]
         soak = plan.production.soak_seconds
-        promote = step("promote", "production.rollout:promote", "3.4 The soak has passed: retire the old release.")
+        promote = step(
+            "promote", "production.rollout:promote", "3.4 The soak has passed: retire the old release."
+        )
         chain(
-            step("verify", "production.rollout:verify", "3.3 Verify both releases' signatures before anything is deployed."),
+            step(
+                "verify",
+                "production.rollout:verify",
+                "3.3 Verify both releases' signatures before anything is deployed.",
+            ),
             step("merge", "production.rollout:merge", "3.4 Merge the release branch into main."),
-            step("snapshot", "production.rollout:snapshot", "4.2 Keep the last known good release, state included."),
+            step(
+                "snapshot",
+                "production.rollout:snapshot",
+                "4.2 Keep the last known good release, state included.",
+            ),
             step("flags_off", "production.rollout:flags_off", "3.4 Use feature flags: off first."),
             *waves,
             step("flags_on", "production.rollout:flags_on", "3.4 Use feature flags: on after the last wave."),
@@ -53,7 +63,9 @@ def production(plan: Plan) -> TaskGroup:
             ),
             promote,
         )
-        post_launch = step("post_launch", "production.post_launch:post_launch", "3.5 Runbook, documentation, backlog.")
+        post_launch = step(
+            "post_launch", "production.post_launch:post_launch", "3.5 Runbook, documentation, backlog."
+        )
         promoted = step(
             "require_promoted",
             "production.rollout:require_promoted",

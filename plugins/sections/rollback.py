@@ -13,7 +13,9 @@ RETRIES = 5
 """A rollback step is tried more often than a step forward: the way back is the one that has to work."""
 
 
-def rollback(plan: Plan, *, why: str, trigger_rule: str = "one_failed", asks_first: str, **common: Any) -> TaskGroup:
+def rollback(
+    plan: Plan, *, why: str, trigger_rule: str = "one_failed", asks_first: str, **common: Any
+) -> TaskGroup:
     """Takes the release back and proves it. `asks_first` decides from the ledger whether there is anything to do."""
     with TaskGroup("rollback", tooltip="4 Rollback Strategy") as group:
         step = StepsOf(plan, retries=RETRIES, **common)
@@ -26,14 +28,42 @@ def rollback(plan: Plan, *, why: str, trigger_rule: str = "one_failed", asks_fir
                 trigger_rule=trigger_rule,
                 asks_first=f"roundtrip.{asks_first}",
             ),
-            step("pull_traffic", "rollback.restoring:pull_traffic", "4.1 All traffic to the old release, wherever it still runs."),
-            step("stop_new_services", "rollback.restoring:stop_new_services", f"4.1 Stop the {plan.to_version} deployment."),
-            step("deploy_last_known_good", "rollback.restoring:deploy_last_known_good", f"4.2 Redeploy {plan.from_version} as the snapshot has it."),
-            step("revert_state", "rollback.state:revert_state", f"4.3 Flush the new keys created by {plan.to_version}."),
+            step(
+                "pull_traffic",
+                "rollback.restoring:pull_traffic",
+                "4.1 All traffic to the old release, wherever it still runs.",
+            ),
+            step(
+                "stop_new_services",
+                "rollback.restoring:stop_new_services",
+                f"4.1 Stop the {plan.to_version} deployment.",
+            ),
+            step(
+                "deploy_last_known_good",
+                "rollback.restoring:deploy_last_known_good",
+                f"4.2 Redeploy {plan.from_version} as the snapshot has it.",
+            ),
+            step(
+                "revert_state",
+                "rollback.state:revert_state",
+                f"4.3 Flush the new keys created by {plan.to_version}.",
+            ),
             step("restore_ui", "rollback.proving:restore_ui", "4.4 Restore UI: stale cookies are ignored."),
-            step("smoke_restored", "rollback.proving:smoke_restored", f"4.2 {plan.from_version} passes its own smoke test."),
+            step(
+                "smoke_restored",
+                "rollback.proving:smoke_restored",
+                f"4.2 {plan.from_version} passes its own smoke test.",
+            ),
             step("restore_main", "rollback.proving:restore_main", "4.2 The main branch is again what runs."),
-            step("verify_restored", "rollback.proving:verify_restored", "4 Compare with the snapshot: deployment, configuration, Redis key by key."),
-            step("communicate", "rollback.communicating:communicate", "4.5 Notify stakeholders, track incident timelines, draft the post-mortem."),
+            step(
+                "verify_restored",
+                "rollback.proving:verify_restored",
+                "4 Compare with the snapshot: deployment, configuration, Redis key by key.",
+            ),
+            step(
+                "communicate",
+                "rollback.communicating:communicate",
+                "4.5 Notify stakeholders, track incident timelines, draft the post-mortem.",
+            ),
         )
     return group

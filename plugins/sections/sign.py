@@ -13,8 +13,16 @@ def sign(plan: Plan) -> TaskGroup:
     with TaskGroup("sign", tooltip="3.3 Sign and tag release") as group:
         step = StepsOf(plan)
         chain(
-            step("tag_release", "sign.signing:tag_release", f"3.3 Once staging tests pass, tag the commit as v{plan.to_version}."),
+            step(
+                "tag_release",
+                "sign.signing:tag_release",
+                f"3.3 Once staging tests pass, tag the commit as v{plan.to_version}.",
+            ),
             step("sign_artefacts", "sign.signing:sign_artefacts", "3.3 Sign the artefacts."),
-            step("publish", "sign.publishing:publish", "3.3 Attach the signed zip, SBOM and checksums to the release."),
+            step(
+                "publish",
+                "sign.publishing:publish",
+                "3.3 Attach the signed zip, SBOM and checksums to the release.",
+            ),
         )
     return group

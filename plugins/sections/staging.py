@@ -14,11 +14,34 @@ def staging(plan: Plan) -> TaskGroup:
     with TaskGroup("staging", tooltip="3.1 Staging rollout, 3.2 Smoke and integration tests") as group:
         step = StepsOf(plan)
         chain(
-            step("deploy_stable", "staging.rollout:deploy_stable", f"3.1 Staging runs {plan.from_version}, verified by signature."),
-            step("snapshot", "staging.rollout:snapshot", "4.2 Keep the last known good release, state included."),
-            step("place_canary", "staging.rollout:place_canary", "3.1 Deploy the new release by canary or blue/green."),
-            gate_of(plan, "gate", "staging.canary", plan.staging.gate, "staging", "3.1 Monitor latency, error rates and order throughput."),
-            step("take_all_traffic", "staging.rollout:take_all_traffic", "3.1 After PASS: the new release alone."),
+            step(
+                "deploy_stable",
+                "staging.rollout:deploy_stable",
+                f"3.1 Staging runs {plan.from_version}, verified by signature.",
+            ),
+            step(
+                "snapshot",
+                "staging.rollout:snapshot",
+                "4.2 Keep the last known good release, state included.",
+            ),
+            step(
+                "place_canary",
+                "staging.rollout:place_canary",
+                "3.1 Deploy the new release by canary or blue/green.",
+            ),
+            gate_of(
+                plan,
+                "gate",
+                "staging.canary",
+                plan.staging.gate,
+                "staging",
+                "3.1 Monitor latency, error rates and order throughput.",
+            ),
+            step(
+                "take_all_traffic",
+                "staging.rollout:take_all_traffic",
+                "3.1 After PASS: the new release alone.",
+            ),
             *[
                 step(
                     name.replace("-", "_"),

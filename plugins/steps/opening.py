@@ -12,8 +12,8 @@ from pathlib import Path
 from roundtrip.errors import PlanError
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.environment import Environment
-from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.release import Release
 from roundtrip.targets import open_target
 from roundtrip.targets.protocol import SecretsSource
@@ -34,7 +34,9 @@ def open_ledger(at: Home) -> Ledger:
 
 def environments(prefix: str) -> dict[str, Environment]:
     """The environments `<prefix>_staging` and `<prefix>_production`, by stage."""
-    loaded = {stage: load_environment(INCLUDE / "environments" / f"{prefix}_{stage}.yaml") for stage in STAGES}
+    loaded = {
+        stage: load_environment(INCLUDE / "environments" / f"{prefix}_{stage}.yaml") for stage in STAGES
+    }
     for stage, environment in loaded.items():
         if environment.stage != stage:
             raise PlanError(

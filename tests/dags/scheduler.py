@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airflow.dag_processing.collection import update_dag_parsing_results_in_db
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
-from airflow.dag_processing.collection import update_dag_parsing_results_in_db
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -94,18 +94,22 @@ class Run:
         after = self.dag.get_task(task_id).get_flat_relative_ids(upstream=False)
         with create_session() as session:
             run = self._run(session)
-            cleared = [ti for ti in run.get_task_instances(session=session) if ti.task_id in {task_id, *after}]
+            cleared = [
+                ti for ti in run.get_task_instances(session=session) if ti.task_id in {task_id, *after}
+            ]
             clear_task_instances(cleared, session, dag_run_state=DagRunState.RUNNING)
             self._run(session).state = DagRunState.RUNNING
 
     def states(self) -> dict[str, str]:
         with create_session() as session:
-            return {ti.task_id: str(ti.state) for ti in self._run(session).get_task_instances(session=session)}
+            return {
+                ti.task_id: str(ti.state) for ti in self._run(session).get_task_instances(session=session)
+            }
 
     def _run(self, session: Any) -> DagRun:
-        run = session.scalar(select(DagRun).where(DagRun.dag_id == self.dag.dag_id, DagRun.run_id == self.run_id))
+        run = session.scalar(
+            select(DagRun).where(DagRun.dag_id == self.dag.dag_id, DagRun.run_id == self.run_id)
+        )
         assert run is not None
         run.dag = self._scheduled
         return run
-
-

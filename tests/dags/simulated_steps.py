@@ -61,7 +61,15 @@ def _report(story: Story) -> None:
 def _build(story: Story, service: str) -> None:
     _need(story, "checklist.passed")
     digest = story.signed.bundles["1.1.0"][service]
-    _once(story, "build.bundle", f"{service}@1.1.0", service=service, version="1.1.0", digest=digest, commit="c0ffee")
+    _once(
+        story,
+        "build.bundle",
+        f"{service}@1.1.0",
+        service=service,
+        version="1.1.0",
+        digest=digest,
+        commit="c0ffee",
+    )
 
 
 def _reproduce(story: Story, service: str) -> None:

@@ -119,10 +119,20 @@ class Story:
         return self.release.target(stage).observe()
 
     def stable(self, stage: str) -> Deployment:
-        return whole("1.0.0", self.plan, self.signed.bundles["1.0.0"], self.release.target(stage).configurations("1.0.0"))
+        return whole(
+            "1.0.0",
+            self.plan,
+            self.signed.bundles["1.0.0"],
+            self.release.target(stage).configurations("1.0.0"),
+        )
 
     def promoted(self, stage: str) -> Deployment:
-        new = whole("1.1.0", self.plan, self.signed.bundles["1.1.0"], self.release.target(stage).configurations("1.1.0"))
+        new = whole(
+            "1.1.0",
+            self.plan,
+            self.signed.bundles["1.1.0"],
+            self.release.target(stage).configurations("1.1.0"),
+        )
         return new.with_flags({"new-page": True})
 
     def _carry_out(self, task: Any) -> TaskInstanceState:
@@ -183,7 +193,13 @@ class Story:
         known = self.release.ledger.last(self.release.id, "gate.verdict", gate_id)
         if known is None:
             canary = self.at(stage).get("api", "1.1.0")
-            verdict = "FAIL" if gate_id == self.bad_gate else "PASS" if canary and canary.weight_percent else "INCONCLUSIVE"
+            verdict = (
+                "FAIL"
+                if gate_id == self.bad_gate
+                else "PASS"
+                if canary and canary.weight_percent
+                else "INCONCLUSIVE"
+            )
             if verdict == "FAIL":
                 deploy(self.release, stage, pulled(self.at(stage), "1.1.0"), holder=f"gate {gate_id}")
             data = {"verdict": verdict, "reason": "simulated"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from roundtrip.forge.git import Git, Person
 from roundtrip.forge.laying import lay_platform
 from roundtrip.forge.repository import Forge

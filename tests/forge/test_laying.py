@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from roundtrip.errors import ForgeError
 from roundtrip.forge.git import Git
 from roundtrip.forge.laying import faults, lay_platform
 from roundtrip.forge.repository import Forge
 from roundtrip.plan.model import Plan
-
 from tests.forge.conftest import files
 
 BASE = {"app.txt": "one\ntwo\nthree", "old.txt": "goes away", "run.sh": "#!/bin/sh\nexit 0"}

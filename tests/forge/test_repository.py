@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from roundtrip.errors import ForgeError
 from roundtrip.forge.backlog import BacklogItem, read
 from roundtrip.forge.git import Git
 from roundtrip.forge.laying import lay_platform
 from roundtrip.forge.repository import Forge
 from roundtrip.plan.model import Plan
-
 from tests.forge.conftest import files
 from tests.forge.test_laying import BASE, CHANGED
 

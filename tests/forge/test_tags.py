@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from roundtrip.errors import ForgeError
 from roundtrip.forge.git import Git
 from roundtrip.forge.repository import Forge

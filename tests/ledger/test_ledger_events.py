@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from roundtrip.errors import LedgerError
 from roundtrip.ledger.chain import GENESIS
 from roundtrip.ledger.ledger import Ledger

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from roundtrip.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.integration

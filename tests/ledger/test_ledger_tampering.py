@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+
 from roundtrip.errors import LedgerError
 from roundtrip.ledger.ledger import Ledger
-from sqlalchemy import create_engine, text
 
 COLUMNS = ("at", "release", "kind", "key", "actor", "data", "previous", "hash")
 

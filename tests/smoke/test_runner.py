@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from roundtrip.errors import SmokeError
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.environment import Environment
@@ -13,7 +14,6 @@ from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.smoke.runner import run_smoke
 from roundtrip.targets.protocol import Addresses
-
 from tests.smoke.conftest import MakePlatform, Platform
 
 pytestmark = pytest.mark.integration

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+
 from roundtrip.errors import SmokeError
 from roundtrip.smoke import state, trading
 from roundtrip.smoke.metrics import metrics_move
@@ -16,7 +17,6 @@ from roundtrip.smoke.runner import SMOKE
 from roundtrip.smoke.stable import stable_smoke
 from roundtrip.smoke.state import state_across_replicas, state_survives_a_replica
 from roundtrip.smoke.trading import make_trades, place, simulated_trades
-
 from tests.smoke.conftest import MakePlatform, Platform
 
 pytestmark = pytest.mark.integration

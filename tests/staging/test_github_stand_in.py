@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 import pytest
+
 from roundtrip.staging.github_stand_in import StandIn
 
 BACK = "http://127.0.0.1:3000/api/auth/callback/github"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from roundtrip.errors import BuildError, HostError
 from roundtrip.toolchain.commands import environment, masked, run
 

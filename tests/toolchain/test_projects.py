@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from roundtrip.errors import BuildError
 from roundtrip.toolchain import programs
 from roundtrip.toolchain.commands import environment, run

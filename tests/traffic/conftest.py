@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from roundtrip.traffic.account import TrafficAccount
 
+from roundtrip.traffic.account import TrafficAccount
 from tests.traffic.bendable_api import BendableApi
 
 START_LIMIT_SECONDS = 20.0

@@ -8,8 +8,8 @@ import signal
 from datetime import UTC, datetime
 
 import pytest
-from roundtrip.traffic.account import TrafficAccount
 
+from roundtrip.traffic.account import TrafficAccount
 from tests.traffic.bendable_api import BendableApi
 from tests.traffic.conftest import Start, end, wait_for
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from roundtrip.errors import EvidenceError, PlanError
 from roundtrip.traffic.account import TrafficAccount
 from roundtrip.traffic.mix import SHARES, Mix, is_answer

@@ -34,9 +34,13 @@ class Placement:
 
     def __post_init__(self) -> None:
         if self.replicas < 1:
-            raise ValueError(f"{self.service} {self.version}: replicas: expected at least 1, got {self.replicas}")
+            raise ValueError(
+                f"{self.service} {self.version}: replicas: expected at least 1, got {self.replicas}"
+            )
         if not 0 <= self.weight_percent <= 100:
-            raise ValueError(f"{self.service} {self.version}: weight_percent: expected 0 to 100, got {self.weight_percent}")
+            raise ValueError(
+                f"{self.service} {self.version}: weight_percent: expected 0 to 100, got {self.weight_percent}"
+            )
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ class Deployment:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def whole(version: str, plan: Plan, bundles: Mapping[str, str], configurations: Mapping[str, str]) -> Deployment:
+def whole(
+    version: str, plan: Plan, bundles: Mapping[str, str], configurations: Mapping[str, str]
+) -> Deployment:
     """One version, alone: all its replicas, all traffic. `bundles` and `configurations` are digests by service."""
     stable = version == plan.from_version
     return Deployment(

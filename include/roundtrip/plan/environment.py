@@ -45,12 +45,24 @@ class Environment(Part):
     target: Annotated[LocalTargetSettings, Field(discriminator=None)]
     configuration: Annotated[
         dict[str, str],
-        Field(description="variables that are no secrets; {front_door}, {internal}, {redis_port}, {github} are the target's"),
+        Field(
+            description="variables that are no secrets; {front_door}, {internal}, {redis_port}, {github} are the target's"
+        ),
     ] = {}
-    secrets_connection: Annotated[str, Field(description="Airflow connection whose extra holds the secret variables")]
-    signing_connection: Annotated[str, Field(description="Airflow connection whose extra holds the signing key")]
+    secrets_connection: Annotated[
+        str, Field(description="Airflow connection whose extra holds the secret variables")
+    ]
+    signing_connection: Annotated[
+        str, Field(description="Airflow connection whose extra holds the signing key")
+    ]
     traffic: Traffic | None = None
-    soak_seconds: Annotated[float, Field(ge=0, description="overrides the plan's soak; shown in the dossier")] | None = None
+    soak_seconds: (
+        Annotated[float, Field(ge=0, description="overrides the plan's soak; shown in the dossier")] | None
+    ) = None
     gates: dict[Name, GateTimes] = {}
-    container_engine: Annotated[bool, Field(description="False: container builds are reported as not checked")] = False
-    notify: Annotated[list[str], Field(description="notification channels: 'file' or an Airflow connection id")] = ["file"]
+    container_engine: Annotated[
+        bool, Field(description="False: container builds are reported as not checked")
+    ] = False
+    notify: Annotated[
+        list[str], Field(description="notification channels: 'file' or an Airflow connection id")
+    ] = ["file"]

@@ -50,7 +50,9 @@ def _load(path: Path, model: type[Model]) -> Model:
         problems = [_problem(path, document, model, detail) for detail in error.errors()]
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise PlanError(
-            f"{count}: " + " | ".join(problems), where=str(path), remedy="mend the keys named above, nothing was touched"
+            f"{count}: " + " | ".join(problems),
+            where=str(path),
+            remedy="mend the keys named above, nothing was touched",
         ) from error
 
 
@@ -60,16 +62,24 @@ def _parse(path: Path) -> Any:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PlanError(f"cannot be read: {error.strerror}", where=str(path), remedy="check the path") from error
+        raise PlanError(
+            f"cannot be read: {error.strerror}", where=str(path), remedy="check the path"
+        ) from error
     except UnicodeDecodeError as error:
-        raise PlanError(f"is not UTF-8: {error.reason}", where=str(path), remedy="save it as UTF-8") from error
+        raise PlanError(
+            f"is not UTF-8: {error.reason}", where=str(path), remedy="save it as UTF-8"
+        ) from error
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise PlanError(
-            f"is not YAML: {error.problem}", where=f"{path}:{line}", remedy="mend that line, nothing was touched"
+            f"is not YAML: {error.problem}",
+            where=f"{path}:{line}",
+            remedy="mend that line, nothing was touched",
         ) from error
     if not isinstance(document, CommentedMap):
-        raise PlanError("expected a mapping at the top", where=f"{path}:1", remedy="start from a file in include/plans")
+        raise PlanError(
+            "expected a mapping at the top", where=f"{path}:1", remedy="start from a file in include/plans"
+        )
     return document
 
 

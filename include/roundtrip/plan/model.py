@@ -39,11 +39,18 @@ class Repository(Part):
 class Bundle(Part):
     """What of a built service goes into its bundle, and how the bundle is run."""
 
-    include: Annotated[dict[str, str], Field(min_length=1, description="path in the built service -> path in the bundle")]
-    run: Annotated[Command, Field(description="argument list, relative to the bundle; {python} and {node} are the target's")]
+    include: Annotated[
+        dict[str, str], Field(min_length=1, description="path in the built service -> path in the bundle")
+    ]
+    run: Annotated[
+        Command,
+        Field(description="argument list, relative to the bundle; {python} and {node} are the target's"),
+    ]
     dependencies: Annotated[
         Literal["none", "poetry", "npm"],
-        Field(description="poetry: wheels of the lock go to site/; npm: production node_modules beside package.json"),
+        Field(
+            description="poetry: wheels of the lock go to site/; npm: production node_modules beside package.json"
+        ),
     ] = "none"
 
 
@@ -66,15 +73,23 @@ class Service(Part):
     build: list[Command] = []
     bundle: Bundle
     health: str = "/healthz"
-    metrics: Annotated[str | None, Field(description="path of its Prometheus text; None when it has none")] = "/metrics"
+    metrics: Annotated[
+        str | None, Field(description="path of its Prometheus text; None when it has none")
+    ] = "/metrics"
     environment: Annotated[list[str], Field(description="variables it reads, without HOST and PORT")] = []
     environment_stable: Annotated[
         list[str] | None, Field(description="the same for the stable version; None when it reads the same")
     ] = None
-    route: Annotated[str | None, Field(description="rule prefix at the front door; None when not reachable from outside")] = None
-    extra_routes: Annotated[list[str], Field(description="further front door prefixes, longest prefix wins")] = []
+    route: Annotated[
+        str | None, Field(description="rule prefix at the front door; None when not reachable from outside")
+    ] = None
+    extra_routes: Annotated[
+        list[str], Field(description="further front door prefixes, longest prefix wins")
+    ] = []
     depends_on: list[Name] = []
-    queue: Annotated[bool, Field(description="takes its work from a queue: its share is its replicas, not its weight")] = False
+    queue: Annotated[
+        bool, Field(description="takes its work from a queue: its share is its replicas, not its weight")
+    ] = False
 
 
 class Variable(Part):
@@ -112,10 +127,20 @@ class Metric(Part):
     source: Literal["front-door", "services"]
     service: Name
     slower_than_seconds: Annotated[float | None, Field(gt=0)] = None
-    fail_odds: Annotated[list[float], Field(min_length=1, description="odds ratios that the test looks for")] = [
-        1.5, 2.0, 3.0, 5.0, 10.0, 20.0,
-    ]
-    tolerated_odds: Annotated[float, Field(gt=1, description="PASS means: not worse than this")] = 2.0
+    fail_odds: Annotated[
+        list[Annotated[float, Field(gt=1, le=1000)]],
+        Field(min_length=1, description="ratios of canary's rate to stable's that the test looks for"),
+    ] = [1.5, 2.0, 3.0, 5.0, 10.0, 20.0]
+    tolerated_odds: Annotated[
+        float,
+        Field(gt=1, le=1000, description="PASS means: canary's rate is below this many times stable's, or …"),
+    ] = 2.0
+    absolute_tolerance: Annotated[
+        float,
+        Field(
+            ge=0, lt=1, description="… below this rate, however rare stable's are; 0: only the ratio counts"
+        ),
+    ] = 0.01
 
     @model_validator(mode="after")
     def _a_bound_for_slow(self) -> Self:
@@ -128,14 +153,20 @@ class Gate(Part):
     """How evidence becomes a verdict (plan 3.1, 3.4)."""
 
     metrics: Annotated[list[Metric], Field(min_length=1)]
-    false_alarm: Annotated[float, Field(gt=0, lt=0.5, description="probability of FAIL without harm, whole gate")] = 0.01
-    false_pass: Annotated[float, Field(gt=0, lt=0.5, description="probability of PASS at tolerated_odds")] = 0.05
+    false_alarm: Annotated[
+        float, Field(gt=0, lt=0.5, description="probability of FAIL without harm, whole gate")
+    ] = 0.01
+    false_pass: Annotated[float, Field(gt=0, lt=0.5, description="probability of PASS at tolerated_odds")] = (
+        0.05
+    )
     interval_seconds: Seconds = 1.0
     warm_up_seconds: Annotated[float, Field(ge=0)] = 0.0
     minimum_seconds: Annotated[float, Field(ge=0, description="no PASS before; FAIL at any time")] = 0.0
     deadline_seconds: Seconds
     stale_seconds: Seconds = 5.0
-    minimum_requests: Annotated[int, Field(ge=1, description="canary requests a metric needs before it can pass")] = 100
+    minimum_requests: Annotated[
+        int, Field(ge=1, description="canary requests a metric needs before it can pass")
+    ] = 100
 
 
 class Staging(Part):
@@ -169,7 +200,9 @@ class StateRule(Part):
 
     pattern: str
     type: Literal["hash", "string", "stream", "set", "zset", "list"]
-    known_to_stable: Annotated[bool, Field(description="True: the stable version reads it, rollback leaves it alone")]
+    known_to_stable: Annotated[
+        bool, Field(description="True: the stable version reads it, rollback leaves it alone")
+    ]
 
 
 class Rollback(Part):
@@ -178,7 +211,9 @@ class Rollback(Part):
     state: list[StateRule]
     state_url_variable: str = "REDIS_URL"
     notify: list[str] = []
-    budget_seconds: Annotated[float, Field(gt=0, description="a drill has to find the fault and restore within")] = 120
+    budget_seconds: Annotated[
+        float, Field(gt=0, description="a drill has to find the fault and restore within")
+    ] = 120
 
 
 class Plan(Part):
@@ -227,7 +262,9 @@ class Plan(Part):
                 if other not in self.services or other == name
             ]
         problems += [
-            f"production.flags_on: '{flag}' is not in flags" for flag in self.production.flags_on if flag not in self.flags
+            f"production.flags_on: '{flag}' is not in flags"
+            for flag in self.production.flags_on
+            if flag not in self.flags
         ]
         if problems:
             raise ValueError("; ".join(problems))

@@ -66,7 +66,9 @@ def snapshot(release: Release) -> None:
 def flags_off(release: Release) -> None:
     """The new release's features are off before the first of its processes starts."""
     if release.ledger.last(release.id, "merge.done") is None:
-        raise PromotionError("expected merge.done in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND)
+        raise PromotionError(
+            "expected merge.done in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
+        )
     before = _snapshot(release)
     off = dict.fromkeys(release.plan.flags, False)
     deploy(release, STAGE, before.deployment.with_flags(off), holder="production.flags_off")

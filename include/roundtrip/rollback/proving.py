@@ -80,7 +80,12 @@ def _record(release: Release, environment: str, observed: Deployment, state: red
         "smoke": [*UI_SMOKE, *STABLE_SMOKE],
     }
     release.ledger.append_once(release.id, "rollback.verified", environment, data)
-    log.info("%s equals its snapshot; Redis: %d keys as before, %d grown", environment, state.kept, len(state.grown))
+    log.info(
+        "%s equals its snapshot; Redis: %d keys as before, %d grown",
+        environment,
+        state.kept,
+        len(state.grown),
+    )
 
 
 def _differences(before: Deployment, now: Deployment) -> list[str]:

@@ -88,12 +88,16 @@ def snapshot_of(release: Release, stage: str) -> Snapshot:
 def _without_replaced(now: Deployment, version: str) -> Deployment:
     """`now` without `version` in every service that another version can serve, and in services only it has."""
     others = {p.service for p in now.placements if p.version != version}
-    left = tuple(p for p in pulled(now, version).placements if p.version != version or p.service not in others)
+    left = tuple(
+        p for p in pulled(now, version).placements if p.version != version or p.service not in others
+    )
     return Deployment(left, now.flags)
 
 
 def _close_door(release: Release, why: str) -> None:
-    release.ledger.append_once(release.id, ROLLBACK_BEGUN, "rollback", {"why": why, "stages": stages(release)})
+    release.ledger.append_once(
+        release.id, ROLLBACK_BEGUN, "rollback", {"why": why, "stages": stages(release)}
+    )
 
 
 def _converge(release: Release, stage: str, desired: Deployment, step: str) -> None:
@@ -106,5 +110,3 @@ def _converge(release: Release, stage: str, desired: Deployment, step: str) -> N
     release.ledger.append(
         release.id, "rollback.step", {"environment": environment, "step": step, "detail": describe(observed)}
     )
-
-

@@ -37,7 +37,12 @@ def revert_state(release: Release) -> None:
         release.ledger.append(
             release.id,
             "rollback.step",
-            {"environment": environment, "step": "revert_state", "detail": f"removed {len(doomed)} keys", "keys": doomed},
+            {
+                "environment": environment,
+                "step": "revert_state",
+                "detail": f"removed {len(doomed)} keys",
+                "keys": doomed,
+            },
         )
 
 

@@ -63,7 +63,9 @@ def _start(release: Release, triggered_by: str, fault: str, *, drill: bool) -> d
         "fault": fault or None,
         "drill": drill,
     }
-    release.ledger.append_once(release.id, "release.started", "started", data, actor=triggered_by or "scheduler")
+    release.ledger.append_once(
+        release.id, "release.started", "started", data, actor=triggered_by or "scheduler"
+    )
     return data
 
 

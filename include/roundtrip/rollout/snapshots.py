@@ -71,4 +71,6 @@ def read(release: Release, stage: str) -> Snapshot | None:
     event = release.ledger.last(release.id, "snapshot.taken", release.environment(stage).name)
     if event is None:
         return None
-    return Snapshot(Deployment.from_json(event.data["deployment"]), redis_state.from_json(event.data["redis"]))
+    return Snapshot(
+        Deployment.from_json(event.data["deployment"]), redis_state.from_json(event.data["redis"])
+    )

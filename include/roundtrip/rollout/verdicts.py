@@ -46,7 +46,9 @@ def require_ready(release: Release) -> None:
     needed = ["release.started", "build.sbom", "build.checksums"] + ([] if is_drill else ["checklist.passed"])
     for kind in needed:
         if release.ledger.last(release.id, kind) is None:
-            raise PromotionError(f"expected {kind} in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND)
+            raise PromotionError(
+                f"expected {kind} in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
+            )
     for service in release.plan.services:
         again = release.ledger.last(release.id, "build.reproduced", service)
         if again is None or not again.data["same"]:
@@ -57,7 +59,9 @@ def require_ready(release: Release) -> None:
             )
 
 
-def require_smoke(release: Release, stage: str, names: Sequence[str], version: str, *, after: int = 0) -> None:
+def require_smoke(
+    release: Release, stage: str, names: Sequence[str], version: str, *, after: int = 0
+) -> None:
     """These smoke tests are ok in the ledger, in events newer than `after`. Raises PromotionError naming the first."""
     environment = release.environment(stage).name
     for name in names:
