@@ -1,0 +1,162 @@
+"""Evidence: what was counted on both arms since a gate began, and the verdict that becomes of it.
+
+Rules:
+1. Counts are whole, not negative and cumulative since the gate's first sample; anything else is no evidence.
+2. A sample says what could not be read. Missing is never zero.
+3. A verdict is one of three with a reason that carries the numbers; None means not decided yet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Literal
+
+from roundtrip.errors import EvidenceError
+
+Arm = Literal["canary", "stable"]
+ARMS: tuple[Arm, Arm] = ("canary", "stable")
+
+MAX_COUNT = 2**53
+"""Above it a float no longer counts by one, and Prometheus text carries floats."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Requests (or orders) of one arm, and how many of them were bad: errors, or too slow."""
+
+    total: int = 0
+    bad: int = 0
+    """may be above `total` where work is tried again: a queue counts an order once and each failed try"""
+
+    def __post_init__(self) -> None:
+        for name, value in (("total", self.total), ("bad", self.bad)):
+            if type(value) is not int or not 0 <= value <= MAX_COUNT:
+                raise EvidenceError(
+                    f"{name}: expected a whole number from 0 to {MAX_COUNT}, got {value!r}",
+                    remedy="look at the metrics of the service; a count like that is no evidence",
+                )
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.total + other.total, self.bad + other.bad)
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(self.total - other.total, self.bad - other.bad)
+
+    def __str__(self) -> str:
+        rate = f" ({100 * self.bad / self.total:.2f} %)" if self.total else ""
+        return f"{self.bad} of {self.total}{rate}"
+
+    def to_json(self) -> dict[str, int]:
+        return {"total": self.total, "bad": self.bad}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Counts:
+        return cls(data["total"], data["bad"])
+
+
+def whole(value: float, *, where: str) -> int:
+    """A counter's value as a whole number. Raises EvidenceError for NaN, infinite, negative, broken and huge ones."""
+    if not math.isfinite(value) or value < 0 or value > MAX_COUNT or value != int(value):
+        raise EvidenceError(
+            f"expected a whole number from 0 to {MAX_COUNT}, got {value!r}",
+            where=where,
+            remedy="look at the metrics of the service; a count like that is no evidence",
+        )
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the stable version did in earlier gates, for a canary that runs alone. 0 of 0: nothing is recorded."""
+
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Both arms at one moment, cumulative since the gate's first sample."""
+
+    number: int
+    """0 is the gate's first sample, where all counts are zero"""
+    at: datetime
+    since: datetime
+    """when whoever took it began to watch: a watcher that was killed is not held against the evidence"""
+    canary: Mapping[str, Counts]
+    """by the metric's name in the plan"""
+    stable: Mapping[str, Counts]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """`arm/metric` -> why it could not be read this time; its counts are those of the sample before"""
+
+    def arm(self, arm: Arm) -> Mapping[str, Counts]:
+        return self.canary if arm == "canary" else self.stable
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "at": self.at.isoformat(),
+            "since": self.since.isoformat(),
+            "canary": {name: counts.to_json() for name, counts in self.canary.items()},
+            "stable": {name: counts.to_json() for name, counts in self.stable.items()},
+            "missing": dict(self.missing),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Sample:
+        return cls(
+            data["number"],
+            datetime.fromisoformat(data["at"]),
+            datetime.fromisoformat(data["since"]),
+            {name: Counts.from_json(counts) for name, counts in data["canary"].items()},
+            {name: Counts.from_json(counts) for name, counts in data["stable"].items()},
+            dict(data["missing"]),
+        )
+
+
+class Verdict(Enum):
+    """How a gate ends."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True)
+class MetricEvidence:
+    """Where one metric stands."""
+
+    canary: Counts
+    """since the warm-up ended"""
+    stable: Counts
+    """since the warm-up ended, or what is recorded of it when the canary runs alone"""
+    evidence_against: float
+    """e-value against "not worse than stable"; capped at MAX_EVIDENCE"""
+    against_needed: float
+    """at which this metric alone makes the gate FAIL"""
+    evidence_for: float
+    """e-value against "worse than tolerated"; capped at MAX_EVIDENCE"""
+    for_needed: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "canary": self.canary.to_json(), "stable": self.stable.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MetricEvidence:
+        canary, stable = Counts.from_json(data["canary"]), Counts.from_json(data["stable"])
+        return cls(**{**data, "canary": canary, "stable": stable})
+
+
+MAX_EVIDENCE = 1e12
+"""Shown and recorded evidence ends here; it would not change anybody's mind, and must stay a finite number."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict, or None and what is missing for one."""
+
+    verdict: Verdict | None
+    reason: str
+    metrics: Mapping[str, MetricEvidence] = field(default_factory=dict)

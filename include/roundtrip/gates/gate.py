@@ -1,0 +1,218 @@
+"""The gate: takes samples, has them judged, and carries the verdict out. The rim; every rule about evidence
+is in `sequential`.
+
+Rules:
+1. A sample is in the ledger before it is judged, and what is judged is what the ledger gave back. So a gate
+   that is killed goes on from its samples, and two watchers of one gate see the same evidence and come to one
+   verdict.
+2. The gate that was started is the gate that is judged: its settings and baselines are in `gate.started`.
+3. On FAIL the canary's traffic is pulled before the verdict is recorded; a pull that fails is part of the
+   reason and does not stop the verdict.
+4. A verdict that is in the ledger is final: it is returned, and nothing is done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from roundtrip.errors import RoundtripError
+from roundtrip.gates.evidence import Baseline, Counts, Decision, MetricEvidence, Sample, Verdict
+from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
+from roundtrip.gates.scrape import Source
+from roundtrip.gates.sequential import Judge
+from roundtrip.ledger.ledger import Event, Ledger, utc_now
+from roundtrip.plan.model import Gate
+
+SAY_SECONDS = 5.0
+"""How often a person reading the task's log hears how the gate stands."""
+
+Pull = Callable[[str], Awaitable[None]]
+"""Takes all traffic from the canary, for the reason given. Safe to call twice."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class GateSetup:
+    """One gate of one release."""
+
+    release: str
+    gate_id: str
+    """unique in the release"""
+    environment: str
+    canary: str
+    """version"""
+    stable: str
+    gate: Gate
+    """the plan's gate, with what the environment changes in it; a soak is its minimum_seconds"""
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    """of the metrics whose canary runs alone (`recorded.baselines`)"""
+
+
+async def run_gate(
+    setup: GateSetup,
+    ledger: Ledger,
+    sources: Sequence[Source],
+    *,
+    pull: Pull,
+    say: Say = lambda _: None,
+    clock: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Decision:
+    """The gate's decision; its verdict is never None. Raises GateError, LedgerError."""
+    there = await asyncio.to_thread(recorded_verdict, ledger, setup.release, setup.gate_id)
+    if there is not None:
+        say(f"{setup.gate_id}: decided before: {there.reason}")
+        return there
+    watch = await asyncio.to_thread(_Watch.resume, setup, ledger, clock())
+    said_at: datetime | None = None
+    while watch.decision.verdict is None:
+        began = clock()
+        await watch.take(sources, began)
+        if said_at is None or (began - said_at).total_seconds() >= SAY_SECONDS:
+            say(watch.sentence())
+            said_at = began
+        if watch.decision.verdict is None:
+            spent = (clock() - began).total_seconds()
+            await sleep(max(0.0, watch.gate.interval_seconds - max(0.0, spent)))
+    decision = watch.decision
+    if decision.verdict is Verdict.FAIL:
+        decision = await _pulled(decision, pull, say)
+    decision = await asyncio.to_thread(watch.record, decision)
+    say(f"{setup.gate_id}: {decision.verdict.name if decision.verdict else ''}: {decision.reason}")
+    return decision
+
+
+def recorded_verdict(ledger: Ledger, release: str, gate_id: str) -> Decision | None:
+    """The gate's verdict in the ledger; None while there is none."""
+    event = ledger.last(release, "gate.verdict", gate_id)
+    return _decision(event) if event else None
+
+
+def samples(ledger: Ledger, release: str, gate_id: str) -> list[Event]:
+    """The gate's `gate.sample` events in the order of their numbers."""
+    events = [event for event in ledger.events(release, kind="gate.sample") if _gate_of(event) == gate_id]
+    return sorted(events, key=lambda event: int(event.data["number"]))
+
+
+def _gate_of(event: Event) -> str:
+    return (event.key or "").rpartition("#")[0]
+
+
+async def _pulled(decision: Decision, pull: Pull, say: Say) -> Decision:
+    try:
+        await pull(decision.reason)
+    except RoundtripError as error:
+        say(f"the canary's traffic could not be pulled: {error}")
+        reason = f"{decision.reason}; the canary's traffic could not be pulled: {error}"
+        return Decision(decision.verdict, reason, decision.metrics)
+    say("the canary's traffic is pulled")
+    return decision
+
+
+class _Watch:
+    """One watcher of one gate, from its first sample or from the last one that is recorded."""
+
+    def __init__(self, setup: GateSetup, ledger: Ledger, started: Event, since: datetime) -> None:
+        self.gate = Gate.model_validate(started.data["gate"])
+        self.decision = Decision(None, "no sample yet")
+        self._setup = setup
+        self._ledger = ledger
+        self._since = since
+        self._judge = Judge(
+            self.gate,
+            {name: Baseline(Counts.from_json(one)) for name, one in started.data["baselines"].items()},
+        )
+        self._state = self._judge.start()
+        self._totals: Totals | None = None
+
+    @classmethod
+    def resume(cls, setup: GateSetup, ledger: Ledger, now: datetime) -> _Watch:
+        """Begins the gate, or goes on where its samples end."""
+        Judge(setup.gate, setup.baselines)  # a gate that cannot be judged is refused before it is started
+        started = ledger.append_once(setup.release, "gate.started", setup.gate_id, _started(setup))
+        watch = cls(setup, ledger, started, now)
+        for event in samples(ledger, setup.release, setup.gate_id):
+            watch._fold(event)
+            if watch.decision.verdict is not None:
+                break
+        return watch
+
+    async def take(self, sources: Sequence[Source], now: datetime) -> None:
+        """One sample: read, recorded, judged."""
+        previous = self._state.previous
+        at = max(now, previous.at) if previous else now
+        scrapes = await asyncio.gather(*(source.read(at) for source in sources))
+        totals = absorb(self._totals, merged(at, scrapes))
+        names = [metric.name for metric in self.gate.metrics]
+        sample = Sample(
+            number=previous.number + 1 if previous else 0,
+            at=at,
+            since=self._since,
+            canary=totals.of("canary", names),
+            stable=totals.of("stable", names),
+            missing=totals.missing,
+        )
+        data = {**sample.to_json(), "counters": totals.to_json()}
+        key = f"{self._setup.gate_id}#{sample.number}"
+        event = await asyncio.to_thread(
+            self._ledger.append_once, self._setup.release, "gate.sample", key, data
+        )
+        self._fold(event)
+
+    def record(self, decision: Decision) -> Decision:
+        """The verdict as the ledger has it: this one, or one that another watcher recorded before."""
+        if decision.verdict is None or self._state.began is None or self._state.previous is None:
+            raise RuntimeError("a gate without a verdict cannot be recorded")
+        data = {
+            "verdict": decision.verdict.name,
+            "reason": decision.reason,
+            "metrics": {name: one.to_json() for name, one in decision.metrics.items()},
+            "seconds": (self._state.previous.at - self._state.began).total_seconds(),
+            "samples": self._state.previous.number + 1,
+            "environment": self._setup.environment,
+        }
+        return _decision(
+            self._ledger.append_once(self._setup.release, "gate.verdict", self._setup.gate_id, data)
+        )
+
+    def sentence(self) -> str:
+        """What was compared, how it stands, what is missing, and when it is decided at the latest."""
+        each = [
+            f"{name}: canary {one.canary}, stable {one.stable}, "
+            f"evidence against {one.evidence_against:.3g}/{one.against_needed:.3g}, "
+            f"for {one.evidence_for:.3g}/{one.for_needed:.3g}"
+            for name, one in self.decision.metrics.items()
+        ]
+        latest = ""
+        if self._state.began is not None and self._state.previous is not None:
+            end = self._state.began + timedelta(seconds=self.gate.deadline_seconds)
+            left = (end - self._state.previous.at).total_seconds()
+            latest = f"; decides within {max(0.0, left):.0f} s"
+        return f"{self._setup.gate_id}: {'; '.join(each)}; waits for: {self.decision.reason}{latest}"
+
+    def _fold(self, event: Event) -> None:
+        sample = Sample.from_json(event.data)
+        self._state, self.decision = self._judge.fold(self._state, sample, sample.at)
+        began = self._state.began or sample.at
+        counts = {f"canary/{name}": one for name, one in sample.canary.items()}
+        counts |= {f"stable/{name}": one for name, one in sample.stable.items()}
+        self._totals = Totals(began, counts, counters_from_json(event.data["counters"]))
+
+
+def _started(setup: GateSetup) -> dict[str, object]:
+    return {
+        "environment": setup.environment,
+        "canary": setup.canary,
+        "stable": setup.stable,
+        "gate": setup.gate.model_dump(mode="json"),
+        "baselines": {name: one.counts.to_json() for name, one in setup.baselines.items()},
+    }
+
+
+def _decision(event: Event) -> Decision:
+    metrics = {name: MetricEvidence.from_json(one) for name, one in event.data["metrics"].items()}
+    return Decision(Verdict[event.data["verdict"]], event.data["reason"], metrics)

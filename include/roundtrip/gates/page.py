@@ -1,0 +1,91 @@
+"""A page of Prometheus text, and what it says about one metric of the plan.
+
+Rules:
+1. A page that does not parse, and a value that is no count, are an EvidenceError, never a zero.
+2. A latency bound has to be one of the histogram's own buckets; between two buckets nothing is known.
+3. A process that promises a series and had no request yet shows its type without a sample: that is a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample as Series
+
+from roundtrip.errors import EvidenceError
+from roundtrip.gates.evidence import Counts, whole
+from roundtrip.gates.names import SERVER_ERRORS, STARTED, Names
+from roundtrip.plan.model import Metric
+
+Labels = Callable[[dict[str, str]], bool]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Parsed text, and where it came from."""
+
+    where: str
+    series: tuple[Series, ...]
+    families: frozenset[str]
+    """names that have a type, with and without `_total`"""
+
+    @classmethod
+    def parse(cls, text: str, *, where: str) -> Page:
+        series: list[Series] = []
+        families: set[str] = set()
+        try:
+            for family in text_string_to_metric_families(text):
+                families |= {family.name, f"{family.name}_total"}
+                series += family.samples
+        except (ValueError, KeyError, IndexError) as error:
+            raise EvidenceError(
+                f"is not Prometheus text: {error}", where=where, remedy="look at that page in a browser"
+            ) from error
+        return cls(where, tuple(series), frozenset(families))
+
+    def has(self, names: Names) -> bool:
+        return names.total in self.families
+
+    def started(self) -> float | None:
+        """Unix time when the process began, when it says so."""
+        return next((one.value for one in self.series if one.name == STARTED), None)
+
+    def counts(self, metric: Metric, names: Names, counted: Labels) -> Counts | None:
+        """Counts of `metric` over the series whose labels are counted; None when there is no such series."""
+        if metric.kind == "slow":
+            return self._slow(metric, names, counted)
+        total = self._of(names.total, counted)
+        if not total:
+            return None
+        if names.errors is not None:
+            errors = self._of(names.errors, counted)
+        else:
+            errors = [one for one in total if one.labels.get("code") in SERVER_ERRORS]
+        return Counts(self._sum(total), self._sum(errors))
+
+    def _slow(self, metric: Metric, names: Names, counted: Labels) -> Counts | None:
+        buckets = self._of(f"{names.seconds}_bucket", counted)
+        if not buckets:
+            return None
+        bound = metric.slower_than_seconds
+        all_of_them = [one for one in buckets if float(one.labels.get("le", "nan")) == math.inf]
+        quick = [one for one in buckets if float(one.labels.get("le", "nan")) == bound]
+        if len(quick) != len(all_of_them):
+            known = sorted({one.labels.get("le", "") for one in buckets})
+            raise EvidenceError(
+                f"{names.seconds}: no bucket at {bound} s, there are {', '.join(known)}",
+                where=self.where,
+                remedy=f"make slower_than_seconds of metric {metric.name} one of them, or add the bucket",
+            )
+        total = self._sum(all_of_them)
+        # A process may count between the two lines; a negative number of slow ones would be refused.
+        return Counts(total, max(0, total - self._sum(quick)))
+
+    def _of(self, name: str, counted: Labels) -> list[Series]:
+        return [one for one in self.series if one.name == name and counted(one.labels)]
+
+    def _sum(self, series: Iterable[Series]) -> int:
+        return sum(whole(one.value, where=f"{self.where}: {one.name}{one.labels}") for one in series)

@@ -1,0 +1,63 @@
+"""What earlier gates recorded of stable, for a canary that takes all traffic and has nothing beside it.
+
+Rules:
+1. Only gates of the same release and environment count, where stable was this version and was compared with.
+2. Only the same measurement counts: service, source, kind and bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from roundtrip.gates.evidence import Baseline, Counts
+from roundtrip.gates.gate import samples
+from roundtrip.ledger.ledger import Ledger
+from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.model import Gate, Metric
+
+
+def runs_alone(gate: Gate, deployment: Deployment, stable: str, queues: Collection[str]) -> tuple[str, ...]:
+    """The metrics whose service has no stable version at work in `deployment`.
+
+    `queues` are the services that take their work from a queue: there any stable process is at work.
+    """
+
+    def is_at_work(service: str) -> bool:
+        placed = deployment.get(service, stable)
+        return placed is not None and (service in queues or placed.weight_percent > 0)
+
+    return tuple(metric.name for metric in gate.metrics if not is_at_work(metric.service))
+
+
+def baselines(
+    ledger: Ledger, release: str, *, environment: str, stable: str, gate: Gate, alone: Collection[str]
+) -> dict[str, Baseline]:
+    """For each metric of `alone` what earlier gates counted on stable; 0 of 0 where they did not."""
+    found = {name: Counts() for name in alone}
+    wanted = [metric for metric in gate.metrics if metric.name in found]
+    for started in ledger.events(release, kind="gate.started"):
+        if (started.data["environment"], started.data["stable"]) != (environment, stable):
+            continue
+        taken = samples(ledger, release, started.key or "")
+        if not taken:
+            continue
+        counts = taken[-1].data["stable"]
+        for metric in wanted:
+            for name in _same(metric, started.data):
+                found[metric.name] += Counts.from_json(counts[name])
+    return {name: Baseline(counts) for name, counts in found.items()}
+
+
+def _same(metric: Metric, started: Mapping[str, Any]) -> list[str]:
+    """Names of the metrics of a started gate that measured the same with stable beside the canary."""
+    others = Gate.model_validate(started["gate"]).metrics
+    return [
+        other.name
+        for other in others
+        if _measurement(other) == _measurement(metric) and other.name not in started["baselines"]
+    ]
+
+
+def _measurement(metric: Metric) -> tuple[object, ...]:
+    return metric.service, metric.source, metric.kind, metric.slower_than_seconds

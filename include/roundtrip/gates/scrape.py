@@ -1,0 +1,216 @@
+"""Scrape: reads Prometheus pages over HTTP and says what they show, and what could not be read.
+
+Rules:
+1. A source never raises for the world: what could not be read is `missing`, with the reason.
+2. Every request ends within TIMEOUT_SECONDS and a page within MAX_PAGE_BYTES.
+3. An arm is read when every process that is listed for it was; half an arm is no evidence about the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from roundtrip.errors import EvidenceError
+from roundtrip.gates.evidence import ARMS, Arm, Counts
+from roundtrip.gates.fold import RawScrape, Reading
+from roundtrip.gates.names import FRONT_DOOR, FRONT_DOOR_ALIVE, IGNORED_ROUTES, SERVICES, front_door_service
+from roundtrip.gates.page import Page
+from roundtrip.plan.model import Gate, Metric
+
+TIMEOUT_SECONDS = 2.0
+MAX_PAGE_BYTES = 16 * 2**20
+
+
+class Source(Protocol):
+    """Where counts come from."""
+
+    async def read(self, at: datetime) -> RawScrape:
+        """What is shown now; `at` is the moment that it is for."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Which version is which arm."""
+
+    canary: str
+    stable: str
+
+    def of(self, arm: Arm) -> str:
+        return self.canary if arm == "canary" else self.stable
+
+
+def sources(gate: Gate, versions: Versions, *, front_door: str, services: Path) -> tuple[Source, ...]:
+    """The sources that the gate's metrics name.
+
+    `front_door` is the address of the front door's Prometheus page, `services` a file of targets in Prometheus'
+    file_sd format, with labels service and version.
+    """
+    at_door = tuple(metric for metric in gate.metrics if metric.source == "front-door")
+    inside = tuple(metric for metric in gate.metrics if metric.source == "services")
+    found: list[Source] = []
+    if at_door:
+        found.append(FrontDoor(front_door, at_door, versions))
+    if inside:
+        found.append(Services(services, inside, versions))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class FrontDoor:
+    """The front door's own counters, by service and version: they do not depend on what the canary says of itself."""
+
+    address: str
+    metrics: tuple[Metric, ...]
+    versions: Versions
+
+    async def read(self, at: datetime) -> RawScrape:
+        try:
+            page = await _page(self.address)
+            if FRONT_DOOR_ALIVE not in page.families:
+                raise EvidenceError(
+                    f"has no {FRONT_DOOR_ALIVE}: it is not the front door's page", where=self.address
+                )
+        except EvidenceError as error:
+            return RawScrape(at, (), _all_missing(self.metrics, str(error)))
+        readings: list[Reading] = []
+        missing: dict[str, str] = {}
+        for metric in self.metrics:
+            for arm in ARMS:
+                try:
+                    readings.append(self._reading(page, metric, arm))
+                except EvidenceError as error:
+                    missing[f"{arm}/{metric.name}"] = str(error)
+        return RawScrape(at, tuple(readings), missing)
+
+    def _reading(self, page: Page, metric: Metric, arm: Arm) -> Reading:
+        name = front_door_service(metric.service, self.versions.of(arm))
+        counts = page.counts(metric, FRONT_DOOR, lambda labels: labels.get("service") == name)
+        # The front door has a series from the first request on, so none is a zero, unless there was one before.
+        return Reading(arm, metric.name, name, counts or Counts(), absent=counts is None)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The processes' own counters: for what does not come through the front door."""
+
+    targets: Path
+    metrics: tuple[Metric, ...]
+    versions: Versions
+
+    async def read(self, at: datetime) -> RawScrape:
+        try:
+            listed = await asyncio.to_thread(read_targets, self.targets)
+        except EvidenceError as error:
+            return RawScrape(at, (), _all_missing(self.metrics, str(error)))
+        wanted = {metric.service for metric in self.metrics}
+        addresses = sorted({one.address for one in listed if one.service in wanted})
+        pages = dict(zip(addresses, await asyncio.gather(*map(_page_or_error, addresses)), strict=True))
+        readings: list[Reading] = []
+        missing: dict[str, str] = {}
+        for metric in self.metrics:
+            for arm in ARMS:
+                here = [one for one in listed if one.is_of(metric.service, self.versions.of(arm))]
+                try:
+                    readings += [_reading_of(pages[one.address], one.address, metric, arm) for one in here]
+                except EvidenceError as error:
+                    missing[f"{arm}/{metric.name}"] = str(error)
+                if not here:
+                    where = f"{metric.service} {self.versions.of(arm)}"
+                    missing[f"{arm}/{metric.name}"] = (
+                        f"no process of {where} is listed in {self.targets.name}"
+                    )
+        return RawScrape(at, tuple(readings), missing)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One process that can be scraped."""
+
+    address: str
+    """host:port, or a whole URL of its page"""
+    service: str
+    version: str
+
+    def is_of(self, service: str, version: str) -> bool:
+        return (self.service, self.version) == (service, version)
+
+
+def read_targets(path: Path) -> list[Listed]:
+    """The processes in a file_sd file. Raises EvidenceError."""
+    try:
+        return [
+            Listed(str(address), str(group["labels"]["service"]), str(group["labels"]["version"]))
+            for group in json.loads(path.read_text(encoding="utf-8"))
+            for address in group["targets"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvidenceError(
+            f"the list of processes cannot be read: {type(error).__name__}: {error}",
+            where=path.name,
+            remedy="the target writes it; look whether the target is up",
+        ) from error
+
+
+def _reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Arm) -> Reading:
+    if isinstance(page, EvidenceError):
+        raise page
+    names = next((names for names in SERVICES if page.has(names)), None)
+    if names is None:
+        raise EvidenceError(
+            f"shows none of {', '.join(one.total for one in SERVICES)}",
+            where=address,
+            remedy=f"let {metric.service} count its requests, or take metric {metric.name} from the front door",
+        )
+    counts = page.counts(metric, names, lambda labels: labels.get("route") not in IGNORED_ROUTES)
+    return Reading(arm, metric.name, address, counts or Counts(), started=page.started())
+
+
+async def _page_or_error(address: str) -> Page | EvidenceError:
+    try:
+        return await _page(address)
+    except EvidenceError as error:
+        return error
+
+
+async def _page(address: str) -> Page:
+    url = address if "://" in address else f"http://{address}/metrics"
+    remedy = "look whether it is up and answers there"
+    try:
+        # trust_env=False: what is scraped is near, and never behind the proxy of the environment.
+        async with (
+            asyncio.timeout(TIMEOUT_SECONDS),
+            httpx.AsyncClient(trust_env=False) as client,
+            client.stream("GET", url) as response,
+        ):
+            body = await _body(response, url)
+    except TimeoutError as error:
+        raise EvidenceError(f"no page within {TIMEOUT_SECONDS:g} s", where=url, remedy=remedy) from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        what = f"no page: {type(error).__name__}: {error}"
+        raise EvidenceError(what, where=url, remedy=remedy) from error
+    if response.status_code != httpx.codes.OK:
+        raise EvidenceError(
+            f"no page: expected status 200, got {response.status_code}", where=url, remedy=remedy
+        )
+    return Page.parse(body.decode("utf-8", errors="replace"), where=url)
+
+
+async def _body(response: httpx.Response, url: str) -> bytes:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > MAX_PAGE_BYTES:
+            raise EvidenceError(f"the page is longer than {MAX_PAGE_BYTES} bytes", where=url)
+    return bytes(body)
+
+
+def _all_missing(metrics: Iterable[Metric], why: str) -> dict[str, str]:
+    return {f"{arm}/{metric.name}": why for metric in metrics for arm in ARMS}

@@ -1,0 +1,209 @@
+"""The judge: folds samples into a verdict. Pure: state and sample in, state and decision out; time is the
+sample's.
+
+Rules, in the order in which they are asked:
+1. FAIL when the mean over the metrics of the evidence against "not worse than stable" reaches 1/false_alarm.
+   At any time, also in a soak. The mean of e-values is one, so the false alarm is that of the whole gate.
+2. INCONCLUSIVE when an arm of a metric could not be read for longer than stale_seconds. Missing is not zero.
+3. PASS when minimum_seconds are over, nothing is missing, and every metric has its minimum_requests and
+   evidence of 1/false_pass against "worse than tolerated". Worse than tolerated means: tolerated_odds times
+   stable's rate or more, and absolute_tolerance or more. Half of the bets are on each part. So a canary
+   passes by comparison with stable, and where hardly anything ever fails, by requests without errors; never
+   by the absence of requests.
+4. INCONCLUSIVE when the deadline is over.
+
+A canary that runs alone (all traffic, soak) is compared with what is recorded of stable: against "rate <= u"
+and "rate >= max(tolerated_odds * l, absolute_tolerance)", where l and u bound the recorded rate. The bounds
+take half of false_alarm (in equal parts for the metrics that run alone) and of false_pass, the bets the other
+half, so the stated probabilities hold jointly as long as stable's rate is still the recorded one. Where
+nothing is recorded, the absolute tolerance stands for both.
+
+An interval in which only one arm had requests is joined to the next one. What came in the warm-up is not
+judged. Replaying the same samples gives the same decision, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from roundtrip.errors import GateError
+from roundtrip.gates.comparison import Alone, Compared, MetricState
+from roundtrip.gates.eprocess import RESTART_SECONDS, log_mean
+from roundtrip.gates.evidence import (
+    ARMS,
+    MAX_EVIDENCE,
+    Arm,
+    Baseline,
+    Decision,
+    MetricEvidence,
+    Sample,
+    Verdict,
+)
+from roundtrip.plan.model import Gate, Metric
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a judge remembers between samples."""
+
+    metrics: Mapping[str, MetricState]
+    began: datetime | None = None
+    previous: Sample | None = None
+    seen: Mapping[str, datetime] = field(default_factory=dict)
+    """`arm/metric` -> when it was last read"""
+
+
+class Judge:
+    """Judges one gate. `baselines` names the metrics whose canary runs alone, and what is recorded of stable."""
+
+    def __init__(self, gate: Gate, baselines: Mapping[str, Baseline] | None = None) -> None:
+        self._gate = gate
+        self._alone = dict(baselines or {})
+        unknown = sorted(set(self._alone) - {metric.name for metric in gate.metrics})
+        if unknown:
+            raise RuntimeError(f"baselines for metrics that the gate does not have: {unknown}")
+        if gate.minimum_seconds + gate.interval_seconds > gate.deadline_seconds:
+            raise GateError(
+                f"deadline_seconds {gate.deadline_seconds:g} leaves no sample after minimum_seconds "
+                f"{gate.minimum_seconds:g} at an interval of {gate.interval_seconds:g}",
+                remedy="lengthen the deadline",
+            )
+        self._restarts = int(gate.deadline_seconds // RESTART_SECONDS)
+        self._rules = {metric.name: self._rule(metric) for metric in gate.metrics}
+        share = 2 if self._alone else 1
+        self._log_fail = math.log(share / gate.false_alarm)
+
+    def start(self) -> State:
+        """Before the first sample."""
+        return State({name: rule.start() for name, rule in self._rules.items()})
+
+    def fold(self, state: State, sample: Sample | None, now: datetime) -> tuple[State, Decision]:
+        """`state` with `sample`, and what follows from it at `now`; None when there is no new sample."""
+        if sample is not None:
+            state = self._with(state, sample)
+        if state.began is None or state.previous is None:
+            return state, Decision(None, "no sample yet")
+        return state, self._decide(state, state.began, state.previous, now)
+
+    def _with(self, state: State, sample: Sample) -> State:
+        before = state.previous
+        began = state.began or sample.at
+        seen = {
+            **state.seen,
+            **{column: sample.at for column in self._columns() if column not in sample.missing},
+        }
+        metrics = state.metrics
+        if before is not None and (before.at - began).total_seconds() >= self._gate.warm_up_seconds:
+            due = min(self._restarts, int((before.at - began).total_seconds() // RESTART_SECONDS))
+            metrics = {
+                name: self._rules[name].grown(
+                    one,
+                    sample.canary[name] - before.canary[name],
+                    sample.stable[name] - before.stable[name],
+                    due,
+                )
+                for name, one in metrics.items()
+            }
+        return State(metrics, began, sample, seen)
+
+    def _decide(self, state: State, began: datetime, sample: Sample, now: datetime) -> Decision:
+        gate = self._gate
+        metrics = {name: self._evidence(name, one) for name, one in state.metrics.items()}
+        elapsed = (max(now, sample.at) - began).total_seconds()
+
+        def decided(verdict: Verdict | None, reason: str) -> Decision:
+            return Decision(verdict, reason, metrics)
+
+        logs = {name: self._log_against(one) for name, one in state.metrics.items()}
+        mean = log_mean(list(logs.values()))
+        if mean >= self._log_fail:
+            worst = max(logs, key=logs.__getitem__)
+            return decided(
+                Verdict.FAIL,
+                f"{_sentence(worst, metrics[worst])}; evidence against the gate {_shown(mean):.3g}, "
+                f"limit {math.exp(self._log_fail):.3g}, after {elapsed:.0f} s",
+            )
+        stale = self._stale(state, sample, began, now)
+        if stale:
+            return decided(Verdict.INCONCLUSIVE, stale)
+        lacking = self._lacking(state, metrics, sample, elapsed)
+        if not lacking:
+            each = "; ".join(_sentence(name, one) for name, one in metrics.items())
+            return decided(Verdict.PASS, f"{each}; after {elapsed:.0f} s")
+        if elapsed >= gate.deadline_seconds:
+            return decided(
+                Verdict.INCONCLUSIVE, f"not decided within {gate.deadline_seconds:g} s: {'; '.join(lacking)}"
+            )
+        return decided(None, "; ".join(lacking))
+
+    def _stale(self, state: State, sample: Sample, began: datetime, now: datetime) -> str:
+        for column in self._columns():
+            last = max(state.seen.get(column, began), sample.since)
+            silent = (max(now, sample.at) - last).total_seconds()
+            if silent > self._gate.stale_seconds:
+                why = sample.missing.get(column, "no sample was taken")
+                return (
+                    f"{column} could not be read for {silent:.1f} s, stale after "
+                    f"{self._gate.stale_seconds:g} s: {why}"
+                )
+        return ""
+
+    def _lacking(
+        self, state: State, metrics: Mapping[str, MetricEvidence], sample: Sample, elapsed: float
+    ) -> list[str]:
+        """What PASS lacks, each as a sentence; empty means PASS (rule 3)."""
+        gate, lacking = self._gate, []
+        for name, one in metrics.items():
+            if one.canary.total < gate.minimum_requests:
+                lacking.append(f"{name}: {one.canary.total} of {gate.minimum_requests} canary requests")
+            if name not in self._alone and one.stable.total == 0:
+                lacking.append(f"{name}: no request to stable to compare with")
+            if not self._rules[name].log_for(state.metrics[name]) >= math.log(one.for_needed):
+                lacking.append(f"{name}: evidence for {one.evidence_for:.3g} of {one.for_needed:.3g}")
+        lacking += [
+            f"{column} is missing: {sample.missing[column]}"
+            for column in self._columns()
+            if column in sample.missing
+        ]
+        if elapsed < gate.minimum_seconds:
+            lacking.append(f"{elapsed:.0f} of {gate.minimum_seconds:g} s")
+        return lacking
+
+    def _columns(self) -> list[str]:
+        """The arms of the metrics that have to be read: stable's only where it is compared with."""
+        return [f"{arm}/{name}" for name in self._rules for arm in ARMS if self._needs(arm, name)]
+
+    def _needs(self, arm: Arm, name: str) -> bool:
+        return arm == "canary" or name not in self._alone
+
+    def _rule(self, metric: Metric) -> Compared | Alone:
+        gate, baseline = self._gate, self._alone.get(metric.name)
+        if baseline is None:
+            return Compared(metric, gate.false_pass)
+        return Alone(metric, baseline, gate.false_alarm / (2 * len(self._alone)), gate.false_pass / 2)
+
+    def _log_against(self, one: MetricState) -> float:
+        return one.against.log_value_with_restarts(self._restarts)
+
+    def _evidence(self, name: str, one: MetricState) -> MetricEvidence:
+        rule = self._rules[name]
+        baseline = self._alone.get(name)
+        return MetricEvidence(
+            canary=one.canary,
+            stable=baseline.counts if baseline else one.stable,
+            evidence_against=_shown(self._log_against(one)),
+            against_needed=len(self._rules) * math.exp(self._log_fail),
+            evidence_for=_shown(rule.log_for(one)),
+            for_needed=1 / rule.false_pass,
+        )
+
+
+def _shown(log: float) -> float:
+    return min(MAX_EVIDENCE, math.exp(min(log, 700.0)))
+
+
+def _sentence(name: str, one: MetricEvidence) -> str:
+    return f"{name}: canary {one.canary}, stable {one.stable}"
