@@ -34,6 +34,11 @@ class MetricState:
     within_ratio: Bets = field(default_factory=lambda: Bets.of(()))
     within_tolerance: Bets = field(default_factory=lambda: Bets.of(()))
 
+    @property
+    def uncompared(self) -> int:
+        """Canary requests that have no request to stable beside them yet."""
+        return self.pending[0].total
+
 
 @dataclass(frozen=True)
 class Compared:
