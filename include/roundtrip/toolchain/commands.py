@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -157,5 +158,7 @@ def masked(line: str) -> str:
 
 
 def _tail(lines: Sequence[str]) -> str:
-    last = list(lines)[-TAIL_LINES:]
+    """The last lines, without the list of options that npm prints below its reason."""
+    said = list(itertools.takewhile(lambda line: line != "npm error Usage:", lines))
+    last = said[-TAIL_LINES:]
     return "".join(f"\n    {line}" for line in last)

@@ -54,10 +54,10 @@ class Toolchain:
         """
         if kind == "node":
             self._node_modules(project, development)
-            return self._environment([project / "node_modules" / ".bin", self.node.folder])
+            return self.environment([project / "node_modules" / ".bin", self.node.folder])
         venv = self.python_environment(project, development=development)
         extra = {"VIRTUAL_ENV": str(venv), "PYTHONPATH": str(project / "src")}
-        return self._environment([venv / "bin", self.poetry], extra)
+        return self.environment([venv / "bin", self.poetry], extra)
 
     def run(
         self,
@@ -81,7 +81,7 @@ class Toolchain:
 
         def make(venv: Path) -> None:
             programs.virtual_environment(venv, self.log)
-            env = self._environment([venv / "bin", self.poetry], {"VIRTUAL_ENV": str(venv)})
+            env = self.environment([venv / "bin", self.poetry], {"VIRTUAL_ENV": str(venv)})
             run(["poetry", "check", "--lock"], project, env, self.log, timeout_seconds=INSTALL_SECONDS)
             requirements = venv / "requirements.txt"
             export = [
@@ -111,7 +111,7 @@ class Toolchain:
                     shutil.copy2(project / name, folder / name)
             omit = [] if development else ["--omit=dev"]
             run(["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", *omit], folder,
-                self._environment([self.node.folder]), self.log, timeout_seconds=INSTALL_SECONDS)  # fmt: skip
+                self.environment([self.node.folder]), self.log, timeout_seconds=INSTALL_SECONDS)  # fmt: skip
             (folder / "node_modules").mkdir(exist_ok=True)  # npm makes none when nothing is depended on
             (folder / "node_modules" / _NODE_MARKER).write_text(key)
 
@@ -119,7 +119,8 @@ class Toolchain:
         with locked(self.cache / "npm" / f"place-{digest_of(str(project.resolve()))}"):
             _place(cached, project / "node_modules", key)
 
-    def _environment(self, path: Sequence[Path], extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    def environment(self, path: Sequence[Path], extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What a command gets: `path` first, package caches below our own cache, nobody asked anything."""
         own = {
             "npm_config_cache": str(self.cache / "npm-downloads"),
             "POETRY_CACHE_DIR": str(self.cache / "poetry-downloads"),
