@@ -2,7 +2,7 @@
 
 Rules:
 1. A source never raises for the world: what could not be read is `missing`, with the reason.
-2. Every request ends within TIMEOUT_SECONDS and a page within MAX_PAGE_BYTES.
+2. Every request ends within its Limits, whatever the other side sends.
 3. An arm is read when every process that is listed for it was; half an arm is no evidence about the whole.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -25,8 +25,13 @@ from roundtrip.gates.names import FRONT_DOOR, FRONT_DOOR_ALIVE, IGNORED_ROUTES, 
 from roundtrip.gates.page import Page
 from roundtrip.plan.model import Gate, Metric
 
-TIMEOUT_SECONDS = 2.0
-MAX_PAGE_BYTES = 16 * 2**20
+
+@dataclass(frozen=True)
+class Limits:
+    """What one page may take."""
+
+    seconds: float = 2.0
+    page_bytes: int = 16 * 2**20
 
 
 class Source(Protocol):
@@ -70,10 +75,11 @@ class FrontDoor:
     address: str
     metrics: tuple[Metric, ...]
     versions: Versions
+    limits: Limits = field(default_factory=Limits)
 
     async def read(self, at: datetime) -> RawScrape:
         try:
-            page = await _page(self.address)
+            page = await _page(self.address, self.limits)
             if FRONT_DOOR_ALIVE not in page.families:
                 raise EvidenceError(
                     f"has no {FRONT_DOOR_ALIVE}: it is not the front door's page", where=self.address
@@ -104,6 +110,7 @@ class Services:
     targets: Path
     metrics: tuple[Metric, ...]
     versions: Versions
+    limits: Limits = field(default_factory=Limits)
 
     async def read(self, at: datetime) -> RawScrape:
         try:
@@ -112,7 +119,8 @@ class Services:
             return RawScrape(at, (), _all_missing(self.metrics, str(error)))
         wanted = {metric.service for metric in self.metrics}
         addresses = sorted({one.address for one in listed if one.service in wanted})
-        pages = dict(zip(addresses, await asyncio.gather(*map(_page_or_error, addresses)), strict=True))
+        found = await asyncio.gather(*(_page_or_error(address, self.limits) for address in addresses))
+        pages = dict(zip(addresses, found, strict=True))
         readings: list[Reading] = []
         missing: dict[str, str] = {}
         for metric in self.metrics:
@@ -173,26 +181,26 @@ def _reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: A
     return Reading(arm, metric.name, address, counts or Counts(), started=page.started())
 
 
-async def _page_or_error(address: str) -> Page | EvidenceError:
+async def _page_or_error(address: str, limits: Limits) -> Page | EvidenceError:
     try:
-        return await _page(address)
+        return await _page(address, limits)
     except EvidenceError as error:
         return error
 
 
-async def _page(address: str) -> Page:
+async def _page(address: str, limits: Limits) -> Page:
     url = address if "://" in address else f"http://{address}/metrics"
     remedy = "look whether it is up and answers there"
     try:
         # trust_env=False: what is scraped is near, and never behind the proxy of the environment.
         async with (
-            asyncio.timeout(TIMEOUT_SECONDS),
+            asyncio.timeout(limits.seconds),
             httpx.AsyncClient(trust_env=False) as client,
             client.stream("GET", url) as response,
         ):
-            body = await _body(response, url)
+            body = await _body(response, url, limits)
     except TimeoutError as error:
-        raise EvidenceError(f"no page within {TIMEOUT_SECONDS:g} s", where=url, remedy=remedy) from error
+        raise EvidenceError(f"no page within {limits.seconds:g} s", where=url, remedy=remedy) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         what = f"no page: {type(error).__name__}: {error}"
         raise EvidenceError(what, where=url, remedy=remedy) from error
@@ -203,12 +211,12 @@ async def _page(address: str) -> Page:
     return Page.parse(body.decode("utf-8", errors="replace"), where=url)
 
 
-async def _body(response: httpx.Response, url: str) -> bytes:
+async def _body(response: httpx.Response, url: str, limits: Limits) -> bytes:
     body = bytearray()
     async for part in response.aiter_bytes():
         body += part
-        if len(body) > MAX_PAGE_BYTES:
-            raise EvidenceError(f"the page is longer than {MAX_PAGE_BYTES} bytes", where=url)
+        if len(body) > limits.page_bytes:
+            raise EvidenceError(f"the page is longer than {limits.page_bytes} bytes", where=url)
     return bytes(body)
 
 
