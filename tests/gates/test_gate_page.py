@@ -81,9 +81,28 @@ def test_a_page_that_is_something_else_is_an_error(text):
         page(text)
 
 
-@given(text=st.text(max_size=200))
-def test_any_text_is_a_page_or_an_evidence_error(text):
-    try:
-        page(text).counts(metric(), HTTP, everything)
-    except EvidenceError as error:
-        assert error.where.startswith("page")
+REAL = """# TYPE http_requests_total counter
+http_requests_total{code="200",route="/a"} 5.0
+http_requests_total{code="500",route="/a"} 1.0
+# TYPE http_request_duration_seconds histogram
+http_request_duration_seconds_bucket{le="0.25",route="/a"} 1.0
+http_request_duration_seconds_bucket{le="+Inf",route="/a"} 1.0
+"""
+edits = st.lists(
+    st.tuples(st.integers(0, len(REAL) - 1), st.integers(0, 2), st.sampled_from('{}",=\\\n 0-1.eNaIn+#_é\0')),
+    max_size=5,
+)
+
+
+@given(edits=edits)
+def test_a_damaged_page_is_a_page_or_an_evidence_error(edits):
+    text = REAL
+    for position, length, put in edits:
+        text = text[:position] + put + text[position + length :]
+    for one in (metric(), SLOW):
+        try:
+            found = page(text).counts(one, HTTP, everything)
+        except EvidenceError as error:
+            assert error.where.startswith("page")
+        else:
+            assert found is None or isinstance(found, Counts)

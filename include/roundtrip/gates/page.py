@@ -71,8 +71,8 @@ class Page:
         if not buckets:
             return None
         bound = metric.slower_than_seconds
-        all_of_them = [one for one in buckets if float(one.labels.get("le", "nan")) == math.inf]
-        quick = [one for one in buckets if float(one.labels.get("le", "nan")) == bound]
+        all_of_them = [one for one in buckets if self._edge(one) == math.inf]
+        quick = [one for one in buckets if self._edge(one) == bound]
         if len(quick) != len(all_of_them):
             known = sorted({one.labels.get("le", "") for one in buckets})
             raise EvidenceError(
@@ -83,6 +83,13 @@ class Page:
         total = self._sum(all_of_them)
         # A process may count between the two lines; a negative number of slow ones would be refused.
         return Counts(total, max(0, total - self._sum(quick)))
+
+    def _edge(self, bucket: Series) -> float:
+        text = bucket.labels.get("le", "")
+        try:
+            return float(text)
+        except ValueError as error:
+            raise EvidenceError(f"{bucket.name}: bucket {text!r} is no number", where=self.where) from error
 
     def _of(self, name: str, counted: Labels) -> list[Series]:
         return [one for one in self.series if one.name == name and counted(one.labels)]
