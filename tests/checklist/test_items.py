@@ -37,6 +37,9 @@ def test_a_release_that_is_as_the_plan_says_passes_all_nine_items(world: World) 
     chosen = world.release.ledger.last("r1", "candidate.chosen")
     head = Git(world.release.repository).text("rev-parse", "release/v1.1.0")
     assert chosen is not None
+    passed = world.release.ledger.last("r1", "checklist.passed")
+    assert passed is not None
+    assert passed.data["not_checked"] == ["containers"]
     assert chosen.data == {"commit": head, "branch": "release/v1.1.0"}
 
 
@@ -71,6 +74,7 @@ def test_the_report_names_every_finding_of_every_item_and_what_was_not_inspected
     for name in ("audit_dependencies", "secrets", "linters", "tests", "release_candidate"):
         assert f"[{name}] was not inspected" in text
     assert "[containers]" not in text
+    assert world.release.ledger.last("r1", "checklist.passed") is None
 
 
 def test_an_item_that_ran_again_counts_as_it_was_found_last(world: World) -> None:
@@ -82,6 +86,8 @@ def test_an_item_that_ran_again_counts_as_it_was_found_last(world: World) -> Non
     world.write("k8s/deployment.yaml", KUBERNETES)
     run(world, "manifests")
     assert world.stops("manifests") == []
+    keys = [event.key for event in world.release.ledger.events("r1", kind="checklist.item")]
+    assert keys == ["release_branch", "manifests", "release_branch#2", "manifests#2"]
 
 
 def test_replicas_in_a_comment_do_not_count(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -34,19 +35,36 @@ def test_missing_malformed_and_misplaced_variables_are_named_without_their_value
     world.secrets["tiny_staging"] = {"REDIS_URL": f"http://{PLANTED}"}
     world.secrets["tiny_production"] = {}
     configuration = {"DEPLOY_ENV": "prod", "REDIS_URL": f"redis://:{PLANTED}@host", "COLOUR": "red"}
-    places = world.release.environments | {
-        "production": environment("production", configuration=configuration)
-    }
-    object.__setattr__(world.release, "environments", places)
+    in_production(world, configuration)
     assert secrets(world) == [
-        "environment tiny_production: DEPLOY_ENV is malformed: it does not match staging|production",
+        "environment tiny_production, connection tiny_production: "
+        "DEPLOY_ENV is malformed: it does not match staging|production",
         "environment tiny_production: REDIS_URL is a secret and stands in the environment file",
-        "connection tiny_production: REDIS_URL is missing",
-        "connection tiny_staging: REDIS_URL is malformed: it does not match redis://:[^@]+@.+",
+        "environment tiny_staging, connection tiny_staging: "
+        "REDIS_URL is malformed: it does not match redis://:[^@]+@.+",
     ]
     item = world.item("secrets")
     assert PLANTED not in json.dumps(item)
     assert "COLOUR is set and the plan knows no such variable" in [f["what"] for f in item["findings"]]
+
+
+def test_a_secret_may_be_named_in_the_environment_file_as_a_placeholder(world: World) -> None:
+    in_production(
+        world,
+        {"DEPLOY_ENV": "production", "REDIS_URL": "redis://:{redis_password}@127.0.0.1:{redis_port}/0"},
+    )
+    world.secrets["tiny_production"] = {"REDIS_PASSWORD": PLANTED}
+    assert secrets(world) == []
+    world.secrets["tiny_production"] = {"REDIS_URL": "redis://:unused-here@host"}
+    [stop] = [stop for stop in secrets(world) if "tiny_production" in stop and "needs" in stop]
+    assert stop.endswith("REDIS_URL needs REDIS_PASSWORD, which is missing")
+
+
+def in_production(world: World, configuration: dict[str, str]) -> None:
+    places = world.release.environments | {
+        "production": environment("production", configuration=configuration)
+    }
+    world.release = dataclasses.replace(world.release, environments=places)
 
 
 def test_a_missing_connection_is_a_finding(world: World) -> None:

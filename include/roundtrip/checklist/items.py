@@ -6,7 +6,9 @@ Rules:
 2. An error met while inspecting is a finding that stops, unless trying again may help: then the task is tried
    again.
 3. An item that left nothing in the ledger was not inspected, and that stops the release.
-4. An item that ran again counts as it was found last.
+4. An item that ran again counts as it was found last; its events are `item`, `item#2` and so on.
+5. `checklist.passed` in the ledger is what lets a release go on: it is there only after a report without
+   findings.
 """
 
 from __future__ import annotations
@@ -91,14 +93,16 @@ def release_candidate(release: Release) -> None:
 
 
 def report(release: Release) -> None:
-    """Raises FindingsError with every finding of every item that stops the release."""
+    """Raises FindingsError with every finding that stops the release, else records that it passed."""
     stops: list[str] = []
+    not_checked: list[str] = []
     for item in SENTENCES:
         event = last_inspection(release, item)
         if event is None:
             stops.append(f"[{item}] was not inspected")
             continue
         if not event.data["checked"]:
+            not_checked.append(item)
             log.warning("[%s] %s", item, event.data["reason"])
         for finding in event.data["findings"]:
             line = f"[{item}] {finding['where']}: {finding['what']} -> {finding['remedy']}"
@@ -112,6 +116,8 @@ def report(release: Release) -> None:
             where=f"release {release.id}",
             remedy="mend them on the working branch and release again; nothing was built or deployed",
         )
+    passed = {"items": list(SENTENCES), "not_checked": not_checked}
+    release.ledger.append_once(release.id, "checklist.passed", "checklist", passed)
 
 
 def _record(release: Release, item: str, inspect: Inspect) -> None:
@@ -122,9 +128,11 @@ def _record(release: Release, item: str, inspect: Inspect) -> None:
         if error.retriable:
             raise
         found = Inspection((Finding.of(error),))
-    release.ledger.append(
+    earlier = sum(e.data["item"] == item for e in release.ledger.events(release.id, kind="checklist.item"))
+    release.ledger.append_once(
         release.id,
         "checklist.item",
+        f"{item}#{earlier + 1}" if earlier else item,
         {
             "item": item,
             "sentence": SENTENCES[item],

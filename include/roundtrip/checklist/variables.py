@@ -3,7 +3,8 @@
 Rules:
 1. A value is never part of a finding, only its name, where it was looked for, and the pattern it does not
    match.
-2. A secret stands in the secrets connection. One that stands in an environment file is a finding.
+2. A secret stands in the secrets connection; an environment file may name it as a placeholder. One that stands
+   in an environment file itself is a finding.
 3. Placeholders that a target fills in (addresses and ports it finds free) are judged as if they were filled
    in.
 """
@@ -18,6 +19,14 @@ from roundtrip.errors import SecretError
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.model import Plan, Variable
 from roundtrip.release import Release
+
+PLACES = {
+    "front_door": "http://127.0.0.1:8080",
+    "internal": "http://127.0.0.1:8081",
+    "github": "http://127.0.0.1:8082",
+    "redis_port": "6379",
+}
+"""Placeholder -> a value of the form that a target fills in."""
 
 
 def inspect_variables(release: Release) -> tuple[list[Finding], dict[str, list[str]]]:
@@ -39,22 +48,21 @@ def inspect_variables(release: Release) -> tuple[list[Finding], dict[str, list[s
 def judge(plan: Plan, environment: Environment, secrets: Mapping[str, str]) -> Iterator[Finding]:
     """What is wrong with the variables of one environment."""
     for name in sorted(_read_by_services(plan)):
-        variable = plan.variables[name]
-        if variable.secret and name in environment.configuration:
+        text = environment.configuration.get(name)
+        filled_in = _filled_in(text, secrets) if text is not None else None
+        if plan.variables[name].secret and filled_in is not None and filled_in == _filled_in(text or "", {}):
             yield Finding(
                 f"{name} is a secret and stands in the environment file",
                 f"environment {environment.name}",
                 f"move it to the connection {environment.secrets_connection} and change the secret",
             )
-        where = (
-            f"connection {environment.secrets_connection}"
-            if variable.secret
-            else f"environment {environment.name}"
-        )
-        value = secrets.get(name) if variable.secret else environment.configuration.get(name)
-        problem = _problem(name, variable, value)
+        problem = _problem(name, plan.variables[name], secrets.get(name) if filled_in is None else filled_in)
         if problem:
-            yield Finding(problem, where, "set it as docs/environments.md says")
+            yield Finding(
+                problem,
+                f"environment {environment.name}, connection {environment.secrets_connection}",
+                "set it as docs/environments.md says",
+            )
     for name in sorted(set(environment.configuration) - set(plan.variables)):
         yield Finding.note(
             f"{name} is set and the plan knows no such variable",
@@ -66,14 +74,18 @@ def judge(plan: Plan, environment: Environment, secrets: Mapping[str, str]) -> I
 def _problem(name: str, variable: Variable, value: str | None) -> str | None:
     if not value:
         return f"{name} is missing" if variable.required else None
-    if re.fullmatch(variable.pattern, _filled_in(value)) is None:
+    unknown = re.search(r"\{([a-z_]+)\}", value)
+    if unknown:
+        return f"{name} needs {unknown[1].upper()}, which is missing"
+    if re.fullmatch(variable.pattern, value) is None:
         return f"{name} is malformed: it does not match {variable.pattern}"
     return None
 
 
-def _filled_in(value: str) -> str:
-    value = re.sub(r"\{[a-z_]*port\}", "6379", value)
-    return re.sub(r"\{[a-z_]+\}", "http://127.0.0.1:8080", value)
+def _filled_in(text: str, secrets: Mapping[str, str]) -> str:
+    """`text` with what a target would fill in: its places, and secrets by their name in small letters."""
+    values = {**PLACES, **{name.lower(): value for name, value in secrets.items()}}
+    return re.sub(r"\{([a-z_]+)\}", lambda match: values.get(match[1], match[0]), text)
 
 
 def _read_by_services(plan: Plan) -> set[str]:
