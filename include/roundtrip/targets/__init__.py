@@ -1,4 +1,35 @@
 """Targets: places where a deployment can be. Two verbs only: observe and converge.
 
-Imports `plan`, `ledger` and `errors`, never a section.
+Imports `plan`, `supervision`, `toolchain` and `errors`, never a section. A new kind is a new folder and a line in `KINDS`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from roundtrip.errors import PlanError
+from roundtrip.plan.environment import Environment
+from roundtrip.plan.home import Home
+from roundtrip.plan.model import Plan
+from roundtrip.targets.protocol import SecretsSource, Target
+
+
+def _local(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
+    from roundtrip.targets.local.target import LocalTarget
+
+    return LocalTarget(environment, plan, home, secrets)
+
+
+KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {"local": _local}
+
+
+def open_target(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
+    """The target of an environment. Raises PlanError for a kind that is not listed."""
+    kind = environment.target.kind
+    if kind not in KINDS:
+        raise PlanError(
+            f"target.kind: no target '{kind}', known: {', '.join(KINDS)}",
+            where=f"environment {environment.name}",
+            remedy="correct the key 'target.kind'",
+        )
+    return KINDS[kind](environment, plan, home, secrets)
