@@ -89,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--versions",
-        type=Path,
-        help="JSON file {cookie value: version} of the proxy's stickiness; read again when it changes",
+        nargs="*",
+        default=[],
+        help="versions that may answer, to be told apart by the sticky cookie",
     )
     return parser
 

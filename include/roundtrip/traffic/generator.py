@@ -31,7 +31,8 @@ RECENT_ORDERS = 200
 FLUSH_SECONDS = 1.0
 
 Clock = Callable[[], datetime]
-VersionOf = Callable[[httpx.Response], str]
+VersionOf = Callable[[str, httpx.Response], str]
+"""Route and response -> version that answered."""
 
 
 class Generator:
@@ -119,7 +120,7 @@ class Generator:
         return await client.get(PATHS[planned.route])
 
     def _came_back(self, planned: Planned, response: httpx.Response, sent_at: datetime) -> None:
-        now, version = self._clock(), self._version_of(response)
+        now, version = self._clock(), self._version_of(planned.route, response)
         if is_answer(planned.route, response.status_code, response.headers.get("content-type", "")):
             self._record.answered(planned.route, response.status_code, version, now)
             if planned.order is not None:

@@ -35,6 +35,15 @@ EXPECTED: Mapping[str, frozenset[int]] = {
 }
 """route -> statuses that are an answer"""
 
+SERVICES: Mapping[str, str] = {
+    "place order": "api",
+    "positions": "api",
+    "risk": "api",
+    "home": "ops-ui",
+    "read order": "api",
+}
+"""route -> the service that answers it"""
+
 PATHS: Mapping[str, str] = {
     "positions": "/api/positions",
     "risk": "/api/risk",

@@ -2,59 +2,61 @@
 
 Rules:
 1. A response header `X-Version` is believed first.
-2. Otherwise the proxy's sticky cookie names the version: the one that the response sets, or the one that
-   was sent with
-   the request and was not replaced. Its value is looked up in the file that the target keeps, and as a
-   whole part of it.
+2. Otherwise the proxy's sticky cookie of the service that was asked names the version: the one that the
+   response
+   sets, or the one that was sent with the request and was not replaced.
 3. What is in neither is 'unknown'; nothing is guessed.
+
+Traefik 3 gives the cookie the first 16 digits of the sha256 of the chosen service's name; the target names it
+`<service>-<version, with dashes>` and the cookie `rt-<service>`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 
 import httpx
 
+from roundtrip.traffic.mix import SERVICES
 from roundtrip.traffic.series import UNKNOWN_VERSION
 
 VERSION_HEADER = "x-version"
+COOKIE_PREFIX = "rt-"
+COOKIE_DIGITS = 16
 
 
 class ServedBy:
-    """Tells the version of a response; with no `versions` file only the header counts."""
+    """Tells the version of a response; of `versions`, the ones that may be deployed."""
 
-    def __init__(self, versions: Path | None) -> None:
-        self._file = versions
-        self._read_at_ns = 0
-        self._known: Mapping[str, str] = {}
+    def __init__(self, versions: Iterable[str]) -> None:
+        self._versions = {
+            (service, cookie_value(service, version)): version
+            for version in versions
+            for service in set(SERVICES.values())
+        }
 
-    def __call__(self, response: httpx.Response) -> str:
+    def __call__(self, route: str, response: httpx.Response) -> str:
         header = response.headers.get(VERSION_HEADER)
         if header:
             return str(header)
-        known = self._mapping()
-        for value in (*response.cookies.values(), *_sent_cookies(response)):
-            if value in known:
-                return known[value]
-        return UNKNOWN_VERSION
-
-    def _mapping(self) -> Mapping[str, str]:
-        if self._file is None or not self._file.exists():
-            return self._known
-        changed_ns = self._file.stat().st_mtime_ns
-        if changed_ns != self._read_at_ns:
-            self._known = json.loads(self._file.read_text(encoding="utf-8"))
-            self._read_at_ns = changed_ns
-        return self._known
+        service = SERVICES[route]
+        cookie = COOKIE_PREFIX + service
+        value = response.cookies.get(cookie) or _sent_cookie(response, cookie)
+        return self._versions.get((service, value), UNKNOWN_VERSION)
 
 
-def _sent_cookies(response: httpx.Response) -> tuple[str, ...]:
+def cookie_value(service: str, version: str) -> str:
+    """What the proxy's sticky cookie holds for a client of this version."""
+    name = f"{service}-{version.replace('.', '-')}"
+    return hashlib.sha256(name.encode()).hexdigest()[:COOKIE_DIGITS]
+
+
+def _sent_cookie(response: httpx.Response, name: str) -> str:
     jar = SimpleCookie()
     try:
         jar.load(response.request.headers.get("cookie", ""))
     except CookieError:
-        return ()
-    return tuple(morsel.value for morsel in jar.values())
+        return ""
+    return jar[name].value if name in jar else ""
