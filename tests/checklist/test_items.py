@@ -96,6 +96,14 @@ def test_replicas_in_a_comment_do_not_count(world: World) -> None:
     assert world.stops("manifests") == ["docker-compose.yml: worker: deploy.replicas: expected 3, got 1"]
 
 
+def test_a_service_that_reads_a_secret_without_env_file_is_found_and_no_other(world: World) -> None:
+    world.write("docker-compose.yml", COMPOSE.replace("    env_file: conf/secrets.env\n", "    init: true\n"))
+    run(world, "manifests")
+    assert [stop for stop in world.stops("manifests") if "expected a file" in stop] == [
+        "docker-compose.yml: worker: env_file: expected a file, got none"
+    ]
+
+
 def test_a_manifest_that_is_no_yaml_and_one_that_is_missing_are_found(world: World) -> None:
     world.write("docker-compose.yml", "services: [replicas: 3, env_file")
     (world.change / "k8s" / "deployment.yaml").unlink()

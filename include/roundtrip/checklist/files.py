@@ -84,7 +84,7 @@ def parse(path: Path) -> list[Any] | str | None:
 
 
 def _compose(file: str, documents: Sequence[Any], plan: Plan) -> Iterator[Finding]:
-    """Replicas of every service that scales, and env_file (plan 1, Infrastructure)."""
+    """Replicas of every service, and env_file for those that read a secret (plan 1, Infrastructure)."""
     for document in documents:
         services = _get(document, "services")
         if not isinstance(services, Mapping):
@@ -96,7 +96,8 @@ def _compose(file: str, documents: Sequence[Any], plan: Plan) -> Iterator[Findin
             replicas = _get(services[name], "deploy", "replicas") or 1
             if replicas != service.replicas.new:
                 yield _wrong(f"{name}: deploy.replicas", service.replicas.new, replicas, file)
-            if not services[name].get("env_file"):
+            reads_secret = any(plan.variables[variable].secret for variable in service.environment)
+            if reads_secret and not services[name].get("env_file"):
                 yield _wrong(f"{name}: env_file", "a file", "none", file)
 
 
