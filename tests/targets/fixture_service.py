@@ -17,7 +17,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         status = 500 if SICK else 200
-        body = json.dumps({"version": MANIFEST["version"], "greeting": os.environ.get("GREETING"), "pid": os.getpid()})
+        body = json.dumps(
+            {"version": MANIFEST["version"], "greeting": os.environ.get("GREETING"), "pid": os.getpid()}
+        )
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

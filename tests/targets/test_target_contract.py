@@ -95,7 +95,10 @@ def test_a_version_that_does_not_become_healthy_gets_no_traffic(
 
 def test_a_missing_secret_is_named_and_its_neighbours_are_not_shown(place: Place) -> None:
     broken = local_target.LocalTarget(
-        place.environment, place.plan, place.home, lambda _: {"REDIS_PASSWORD": "redispassword", "GREETING": "NOT OK"}
+        place.environment,
+        place.plan,
+        place.home,
+        lambda _: {"REDIS_PASSWORD": "redispassword", "GREETING": "NOT OK"},
     )
     with pytest.raises(Exception, match=r"GREETING does not match \[a-z-\]\+") as raised:
         broken.configurations("1.0.0")
@@ -122,7 +125,14 @@ def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_place(place: Pla
     place.converge(place.whole("1.0.0"))
     desired = place.whole("1.1.0")
     process = subprocess.Popen(
-        [sys.executable, "-c", _CONVERGE, str(place.home.root), json.dumps(desired.to_json()), str(place.next_token())],
+        [
+            sys.executable,
+            "-c",
+            _CONVERGE,
+            str(place.home.root),
+            json.dumps(desired.to_json()),
+            str(place.next_token()),
+        ],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -147,7 +157,10 @@ def test_after_a_power_cut_up_and_converge_bring_everything_back(place: Place) -
     desired = place.whole("1.0.0")
     place.converge(desired)
     daemon = place.target().infrastructure.daemon
-    pids = [int((daemon.folder / "supervisord.pid").read_text()), *(p.pid for p in daemon.processes().values())]
+    pids = [
+        int((daemon.folder / "supervisord.pid").read_text()),
+        *(p.pid for p in daemon.processes().values()),
+    ]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     place.target().infrastructure.up()

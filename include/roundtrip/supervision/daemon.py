@@ -52,7 +52,9 @@ class Program:
 
     def render(self, logs: Path) -> str:
         """Its section of supervisord's configuration."""
-        variables = ",".join(f'{name}="{_escaped(value)}"' for name, value in sorted(self.environment.items()))
+        variables = ",".join(
+            f'{name}="{_escaped(value)}"' for name, value in sorted(self.environment.items())
+        )
         lines = [
             f"[program:{self.name}]",
             f"command={_escaped(shlex.join(self.command))}",
@@ -102,7 +104,13 @@ class Daemon:
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.socket.unlink(missing_ok=True)
         (self.folder / "supervisord.conf").write_text(self._configuration(), encoding="utf-8")
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.folder / "supervisord.conf")]
+        command = [
+            sys.executable,
+            "-m",
+            "supervisor.supervisord",
+            "-c",
+            str(self.folder / "supervisord.conf"),
+        ]
         environment = {name: os.environ[name] for name in ALLOWED if name in os.environ}
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=START_LIMIT_SECONDS, check=False
@@ -197,7 +205,9 @@ class Daemon:
                 yield server
         except (OSError, xmlrpc.client.Error) as error:
             raise HostError(
-                f"supervisord does not answer: {error}", where=str(self.folder), remedy="./roundtrip up starts it"
+                f"supervisord does not answer: {error}",
+                where=str(self.folder),
+                remedy="./roundtrip up starts it",
             ) from error
 
     @contextmanager
@@ -228,7 +238,9 @@ def runtime_folder(folder: Path) -> Path:
     short.mkdir(mode=0o700, exist_ok=True)
     owner = short.stat()
     if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
-        raise HostError("is not private to this user", where=str(short), remedy="remove it, it holds sockets only")
+        raise HostError(
+            "is not private to this user", where=str(short), remedy="remove it, it holds sockets only"
+        )
     return short
 
 

@@ -48,7 +48,9 @@ class Manifest:
         """The manifest of an unpacked bundle. Raises ArtefactError."""
         try:
             data: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            return cls(**{**data, "run": tuple(data["run"]), "environment": tuple(data.get("environment", ()))})
+            return cls(
+                **{**data, "run": tuple(data["run"]), "environment": tuple(data.get("environment", ()))}
+            )
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ArtefactError(
                 f"no usable {MANIFEST}: {error}", where=str(folder), remedy="build the bundle again"
@@ -99,18 +101,24 @@ class BundleStore:
         """Where the bundle of this digest is or would be. Raises ArtefactError when it is no digest."""
         name = digest.removeprefix("sha256:")
         if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
-            raise ArtefactError(f"expected sha256:… with 64 hexadecimal digits, got {digest!r}", where=str(self.root))
+            raise ArtefactError(
+                f"expected sha256:… with 64 hexadecimal digits, got {digest!r}", where=str(self.root)
+            )
         return self.root / f"{name}.tar.gz"
 
     def open(self, digest: str, into: Path) -> Path:
         """Verify the bundle and unpack it to `into`; returns `into`. One that is there already is kept."""
         file = self.path(digest)
         if not file.exists():
-            raise ArtefactError("the bundle is not in the store", where=str(file), remedy="publish the release again")
+            raise ArtefactError(
+                "the bundle is not in the store", where=str(file), remedy="publish the release again"
+            )
         got = file_digest(file)
         if got != digest:
             raise ArtefactError(
-                f"expected {digest}, got {got}", where=str(file), remedy="restore the file from the release; it is not deployed"
+                f"expected {digest}, got {got}",
+                where=str(file),
+                remedy="restore the file from the release; it is not deployed",
             )
         if into.exists():
             return into
@@ -173,4 +181,6 @@ def _unpack(file: Path, into: Path) -> None:
                     )
                 archive.extract(member, into, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ArtefactError(f"cannot be unpacked: {error}", where=str(file), remedy="build the bundle again") from error
+        raise ArtefactError(
+            f"cannot be unpacked: {error}", where=str(file), remedy="build the bundle again"
+        ) from error

@@ -27,7 +27,12 @@ class Configurations:
     """The configurations of one environment, kept below `folder`."""
 
     def __init__(
-        self, folder: Path, plan: Plan, environment: Environment, secrets: SecretsSource, places: Mapping[str, str]
+        self,
+        folder: Path,
+        plan: Plan,
+        environment: Environment,
+        secrets: SecretsSource,
+        places: Mapping[str, str],
     ) -> None:
         self._folder = folder
         self._plan = plan

@@ -168,7 +168,9 @@ class LocalInfrastructure:
             names = list(Ports.__dataclass_fields__)
             chosen = free_ports(len(names))
             beside = file.with_name("ports.json.new")
-            beside.write_text(json.dumps(asdict(Ports(**dict(zip(names, chosen, strict=True))))), encoding="utf-8")
+            beside.write_text(
+                json.dumps(asdict(Ports(**dict(zip(names, chosen, strict=True))))), encoding="utf-8"
+            )
             beside.rename(file)
         return self.ports()
 
@@ -267,7 +269,11 @@ def _traefik() -> Path:
     beside = Path(sysconfig.get_path("scripts")) / "traefik"
     found = beside if beside.exists() else Path(shutil.which("traefik") or "")
     if not found.is_file():
-        raise HostError("traefik is not installed", where=str(beside), remedy="./roundtrip installs it from requirements.txt")
+        raise HostError(
+            "traefik is not installed",
+            where=str(beside),
+            remedy="./roundtrip installs it from requirements.txt",
+        )
     return found
 
 

@@ -59,19 +59,24 @@ class Instances:
     def all(self) -> list[Instance]:
         """Every instance that has a manifest, sorted."""
         return sorted(
-            Instance(**json.loads(path.read_text(encoding="utf-8"))) for path in self._manifests.glob("*.json")
+            Instance(**json.loads(path.read_text(encoding="utf-8")))
+            for path in self._manifests.glob("*.json")
         )
 
     def healthy(self) -> list[Instance]:
         """Those whose process runs and that answer 200 on their health path."""
         processes = self._daemon.processes()
         running = [
-            i for i in self.all() if i.name in processes and processes[i.name].state in ("RUNNING", "STARTING")
+            i
+            for i in self.all()
+            if i.name in processes and processes[i.name].state in ("RUNNING", "STARTING")
         ]
         with httpx.Client(timeout=HEALTH_LIMIT_SECONDS, trust_env=False) as client:
             return [i for i in running if _is_healthy(client, i)]
 
-    def start(self, instance: Instance, folder: Path, manifest: Manifest, configuration: Path, node: str) -> None:
+    def start(
+        self, instance: Instance, folder: Path, manifest: Manifest, configuration: Path, node: str
+    ) -> None:
         """Have the process of `instance` running from the unpacked bundle in `folder`."""
         self._manifests.mkdir(exist_ok=True, mode=0o700)
         path = self._manifests / f"{instance.name}.json"

@@ -11,7 +11,19 @@ import os
 import sys
 from pathlib import Path
 
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "HOST", "PORT", "FLAGS_FILE", "PYTHONPATH")
+KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "HOST",
+    "PORT",
+    "FLAGS_FILE",
+    "PYTHONPATH",
+)
 
 
 def main(arguments: list[str]) -> None:

@@ -105,7 +105,9 @@ def apply(dynamic_file: Path, api: str, plan: Plan, backends: Sequence[Backend])
 
 def read(api: str) -> list[Backend]:
     """The backends that Traefik serves now. Raises TargetError when it does not answer."""
-    found = {item["name"].removesuffix("@file"): item for item in _services(api) if item["name"].endswith("@file")}
+    found = {
+        item["name"].removesuffix("@file"): item for item in _services(api) if item["name"].endswith("@file")
+    }
     backends = []
     for name, item in sorted(found.items()):
         for entry in item.get("weighted", {}).get("services", ()):

@@ -86,7 +86,10 @@ class LocalTarget:
         with self._fence.hold(token):
             self._route(desired, wanted)
             self._write_scrape_file(wanted)
-        progress("traffic: " + ", ".join(f"{p.service} {p.version} {p.weight_percent} %" for p in desired.placements))
+        progress(
+            "traffic: "
+            + ", ".join(f"{p.service} {p.version} {p.weight_percent} %" for p in desired.placements)
+        )
         self._retire(wanted, token, progress)
         return self._compare(desired)
 
@@ -113,7 +116,9 @@ class LocalTarget:
 
     def _flags(self) -> dict[str, bool]:
         try:
-            flags: dict[str, bool] = json.loads((self._folder / "flags.json").read_text(encoding="utf-8"))["flags"]
+            flags: dict[str, bool] = json.loads((self._folder / "flags.json").read_text(encoding="utf-8"))[
+                "flags"
+            ]
         except FileNotFoundError:
             return {}
         return flags
@@ -231,5 +236,3 @@ def _tail(log: Path, *, lines: int = 5) -> str:
         return " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
     except OSError:
         return "no log"
-
-

@@ -1,0 +1,63 @@
+"""The build cache: a bundle that was built from the same source by the same recipe is not built again.
+
+Rules:
+1. The key is all that a bundle depends on: the service's folder at the commit, its part of the plan, the toolchain.
+2. A cached bundle is verified against its digest before it is used; one that does not fit is built again.
+3. That a second build gave the same digest is remembered with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from roundtrip.build.recipe import RECIPE, Recipe
+from roundtrip.forge.git import Git
+from roundtrip.targets.bundles import BundleStore, file_digest
+from roundtrip.toolchain.projects import Toolchain
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of one key."""
+
+    digest: str
+    is_reproduced: bool
+
+
+class BuildCache:
+    """The cache of one state folder."""
+
+    def __init__(self, folder: Path, store: BundleStore) -> None:
+        self._folder = folder
+        self._store = store
+
+    def get(self, key: str) -> Entry | None:
+        """The entry whose bundle is in the store, whole."""
+        try:
+            entry = Entry(**json.loads(self._file(key).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        bundle = self._store.path(entry.digest)
+        return entry if bundle.exists() and file_digest(bundle) == entry.digest else None
+
+    def put(self, key: str, entry: Entry) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        beside = self._folder / f"{key}.new"
+        beside.write_text(json.dumps(vars(entry)), encoding="utf-8")
+        beside.rename(self._file(key))
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def key_of(recipe: Recipe, repository: Path, tools: Toolchain) -> str:
+    """The cache key of a recipe."""
+    path = recipe.settings.path
+    tree = Git(repository).text("rev-parse", f"{recipe.commit}:{path}")
+    interpreter = tools.node.version if recipe.settings.toolchain == "node" else sys.version
+    parts = [RECIPE, tree, recipe.version, recipe.settings.model_dump_json(), interpreter]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,144 @@
+"""The rules by which a published release is believed. No network, no private key, no ledger: a folder and a public key.
+
+  (1) `release.json` is of the version that is asked for.
+  (2) The signature of `SHA256SUMS` is by the trusted key.
+  (3) Every file that `SHA256SUMS` names is there and has that digest; every bundle is named there.
+  (4) Every bundle has a signature of its own, by the trusted key.
+  (5) The manifest inside each bundle names this version and the service that the file is named after.
+  (6) Every service of the plan has a bundle.
+A release that fails any of them is refused whole, with the file and the reason.
+
+Signatures are what `cosign verify-blob --key` takes: base64 of a DER-encoded ECDSA P-256 signature over the SHA-256 of
+the file (https://docs.sigstore.dev/cosign/verifying/verify/).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from roundtrip.errors import ArtefactError, SecretError
+from roundtrip.targets.bundles import MANIFEST, file_digest
+
+CHECKSUMS = "SHA256SUMS"
+BUNDLE_ENDING = ".tar.gz"
+
+
+def verify_release(
+    folder: Path, version: str, services: Iterable[str], key: EllipticCurvePublicKey
+) -> dict[str, str]:
+    """Digest of each service's bundle of the release published in `folder`. Raises ArtefactError."""
+    assets = folder / "assets"
+    _require_version(folder, version)  # (1)
+    verify_signature(assets / CHECKSUMS, key)  # (2)
+    listed = read_checksums(assets / CHECKSUMS)
+    verify_listed(assets, listed)  # (3)
+    digests: dict[str, str] = {}
+    for service in services:  # (6)
+        name = bundle_name(service, version)
+        if name not in listed:
+            raise _refused(assets / name, f"is not named in {CHECKSUMS}")
+        verify_signature(assets / name, key)  # (4)
+        _require_manifest(assets / name, service, version)  # (5)
+        digests[service] = listed[name]
+    if not digests:
+        raise _refused(assets, "expected bundles, got none")
+    return digests
+
+
+def bundle_name(service: str, version: str) -> str:
+    return f"{service}-{version}{BUNDLE_ENDING}"
+
+
+def load_public_key(pem: str) -> EllipticCurvePublicKey:
+    """The trusted key. Raises SecretError when it is none that cosign uses."""
+    try:
+        key = load_pem_public_key(pem.encode())
+    except ValueError as error:
+        raise SecretError("public_key is no PEM public key", where="signing connection") from error
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise SecretError("public_key: expected ECDSA on P-256", where="signing connection")
+    return key
+
+
+def verify_signature(file: Path, key: EllipticCurvePublicKey) -> None:
+    """Returns when `file` has a signature by `key` beside it. Raises ArtefactError."""
+    beside = file.with_name(file.name + ".sig")
+    try:
+        signature = base64.b64decode(beside.read_text(encoding="ascii").strip(), validate=True)
+        key.verify(signature, file.read_bytes(), ECDSA(hashes.SHA256()))
+    except FileNotFoundError as error:
+        raise _refused(file, f"{Path(str(error.filename)).name} is missing") from error
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise _refused(beside, "is no base64 text") from error
+    except InvalidSignature as error:
+        raise _refused(file, "its signature is not by the trusted key, or not over this content") from error
+
+
+def read_checksums(file: Path) -> dict[str, str]:
+    """`sha256sum`'s format: digest by file name. Raises ArtefactError."""
+    found: dict[str, str] = {}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(file, f"cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        digest, separator, name = line.partition("  ")
+        if len(digest) != 64 or not separator or Path(name).name != name or name in found:
+            raise _refused(file, f"line {number}: expected a digest and a new file name, got {line[:120]!r}")
+        found[name] = f"sha256:{digest}"
+    if not found:
+        raise _refused(file, "names no file")
+    return found
+
+
+def verify_listed(folder: Path, listed: Mapping[str, str]) -> None:
+    """Every file of `listed` is in `folder` with its digest, and no bundle is there that is not listed."""
+    for name, expected in listed.items():
+        file = folder / name
+        if not file.is_file():
+            raise _refused(file, "is missing")
+        got = file_digest(file)
+        if got != expected:
+            raise _refused(file, f"expected {expected}, got {got}")
+    strangers = {path.name for path in folder.glob(f"*{BUNDLE_ENDING}")} - set(listed)
+    if strangers:
+        raise _refused(folder, f"{', '.join(sorted(strangers))}: not named in {CHECKSUMS}")
+
+
+def _require_version(folder: Path, version: str) -> None:
+    file = folder / "release.json"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _refused(file, f"cannot be read: {error}") from error
+    if found != version:
+        raise _refused(file, f"is of version {found}, expected {version}")
+
+
+def _require_manifest(bundle: Path, service: str, version: str) -> None:
+    try:
+        with tarfile.open(bundle, "r:gz") as archive:
+            content = archive.extractfile(MANIFEST)
+            data = json.loads(content.read()) if content else {}
+    except (tarfile.TarError, KeyError, ValueError, OSError, EOFError) as error:
+        raise _refused(bundle, f"has no readable {MANIFEST}: {error}") from error
+    if (data.get("service"), data.get("version")) != (service, version):
+        raise _refused(
+            bundle, f"is of {data.get('service')} {data.get('version')}, expected {service} {version}"
+        )
+
+
+def _refused(where: Path, why: str) -> ArtefactError:
+    return ArtefactError(
+        why, where=str(where), remedy="it is not deployed; restore the release as it was published"
+    )
