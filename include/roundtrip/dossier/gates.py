@@ -1,0 +1,126 @@
+"""The gates of a release as the page shows them: verdict, numbers, plots, and whether a replay agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from roundtrip.dossier.evidence import Point, replay
+from roundtrip.dossier.plots import errors_plot, evidence_plot
+from roundtrip.narrative.checked import seconds_in_words
+from roundtrip.narrative.story import MISSING, GateStory, Story
+
+TONES: Mapping[str, str] = {"PASS": "good", "FAIL": "bad"}
+LEAST_POINTS = 2
+"""fewer and there is nothing to draw"""
+
+
+@dataclass(frozen=True)
+class MetricView:
+    """One metric of a gate."""
+
+    name: str
+    canary: str
+    stable: str
+    against: str
+    favour: str
+    evidence_plot: Markup | None
+    """None when there are too few samples to draw"""
+    errors_plot: Markup | None
+
+
+@dataclass(frozen=True)
+class GateView:
+    """One gate."""
+
+    id: str
+    verdict: str
+    tone: str
+    reason: str
+    about: str
+    """what was compared, where, for how long"""
+    replay: str
+    """what the samples say when they are judged again"""
+    is_replay_equal: bool
+    pulled: str | None
+    """when the canary's traffic was taken away; None when it was not"""
+    metrics: tuple[MetricView, ...]
+
+
+def gate_views(story: Story) -> tuple[GateView, ...]:
+    """All gates in the order in which they began."""
+    return tuple(_view(gate) for gate in story.gates())
+
+
+def _view(gate: GateStory) -> GateView:
+    again = replay(gate)
+    is_equal = again.verdict == gate.name or (again.verdict is None and gate.verdict is None)
+    return GateView(
+        id=gate.id,
+        verdict=gate.name,
+        tone=TONES.get(gate.name, "note"),
+        reason=gate.reason,
+        about=_about(gate),
+        replay=_replayed(gate, again.verdict, again.problem),
+        is_replay_equal=is_equal and again.problem is None,
+        pulled=f"{gate.pulled.at:%H:%M:%S}" if gate.pulled else None,
+        metrics=_metrics(gate, again.curves),
+    )
+
+
+def _about(gate: GateStory) -> str:
+    started = gate.started.data if gate.started else {}
+    verdict = gate.verdict.data if gate.verdict else {}
+    seconds = verdict.get("seconds")
+    took = seconds_in_words(round(seconds, 1)) if seconds is not None else "not decided"
+    versions = f"{started.get('canary', MISSING)} against {started.get('stable', MISSING)}"
+    return f"{versions} in {started.get('environment', MISSING)}, {took}, {len(gate.samples)} samples"
+
+
+def _replayed(gate: GateStory, verdict: str | None, problem: str | None) -> str:
+    if problem is not None:
+        return problem
+    if gate.verdict is None:
+        return f"judged again, the samples give {verdict or 'no verdict'}; none is recorded"
+    if verdict == gate.name:
+        return "judged again when this page was written, the same samples give the same verdict"
+    return f"judged again, the samples give {verdict or 'no verdict'}, recorded is {gate.name}"
+
+
+def _metrics(gate: GateStory, curves: Mapping[str, tuple[Point, ...]]) -> tuple[MetricView, ...]:
+    recorded: Mapping[str, Any] = gate.verdict.data.get("metrics", {}) if gate.verdict else {}
+    names = dict.fromkeys([*recorded, *curves])
+    return tuple(_metric(gate.id, name, recorded.get(name), curves.get(name, ())) for name in names)
+
+
+def _metric(
+    gate_id: str, name: str, recorded: Mapping[str, Any] | None, points: tuple[Point, ...]
+) -> MetricView:
+    final = recorded or (points[-1].evidence.to_json() if points else {})
+    has_plot = len(points) >= LEAST_POINTS
+    return MetricView(
+        name=name,
+        canary=_counts(final.get("canary")),
+        stable=_counts(final.get("stable")),
+        against=_evidence(final, "evidence_against", "against_needed"),
+        favour=_evidence(final, "evidence_for", "for_needed"),
+        evidence_plot=evidence_plot(points, f"{gate_id}, {name}: evidence over time") if has_plot else None,
+        errors_plot=errors_plot(points, f"{gate_id}, {name}: bad requests over time") if has_plot else None,
+    )
+
+
+def _counts(counts: Mapping[str, int] | None) -> str:
+    if not counts:
+        return MISSING
+    total, bad = counts.get("total", 0), counts.get("bad", 0)
+    return f"{bad} of {total}" + (f" ({100 * bad / total:.2f} %)" if total else "")
+
+
+def _evidence(final: Mapping[str, Any], name: str, limit: str) -> str:
+    value, needed = final.get(name), final.get(limit)
+    if value is None:
+        return MISSING
+    return f"{value:.3g}" + (f" of {needed:.3g}" if needed is not None else "")

@@ -1,0 +1,311 @@
+"""What the page shows, made from the ledger's events: rows and words, no markup.
+
+Rules:
+1. Every row is an event or a sum of events; what is missing reads "not recorded", never blank and never zero.
+2. Outcome and verdicts have a tone; nothing else has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roundtrip.dossier.gates import GateView, gate_views
+from roundtrip.ledger.ledger import Event
+from roundtrip.narrative.checked import Gap, gaps, seconds_in_words
+from roundtrip.narrative.incident import Incident, incident
+from roundtrip.narrative.story import MISSING, Story
+from roundtrip.narrative.timeline import Entry, noted, placed, timeline
+from roundtrip.plan.model import Plan
+
+TONES: Mapping[str, str] = {"PROMOTED": "good", "ROLLED BACK": "note", "BROKEN": "bad", "STOPPED": "note"}
+
+OUTCOME_SENTENCES: Mapping[str, str] = {
+    "PROMOTED": "The new version passed every gate and serves production.",
+    "ROLLED BACK": "The release was taken back; the version before it serves, proven equal to its snapshot.",
+    "BROKEN": "Something of the release is still deployed, and what was there before is not proven restored.",
+    "STOPPED": "The release ended before anything was deployed.",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the head."""
+
+    label: str
+    value: str
+    is_code: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its cells, and a tone where it holds a verdict."""
+
+    cells: tuple[str, ...]
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Whether the ledger is whole, and where this page stands in it."""
+
+    events: int | None
+    """in the whole ledger; None when it is not whole"""
+    problem: str | None
+    """what `verify` found; None when the ledger is whole"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page."""
+
+    story: Story
+    tone: str
+    sentence: str
+    facts: tuple[Fact, ...]
+    gaps: tuple[Gap, ...]
+    checklist: tuple[Row, ...]
+    findings: tuple[Row, ...]
+    bundles: tuple[Row, ...]
+    files: tuple[Row, ...]
+    verifications: tuple[Row, ...]
+    gates: tuple[GateView, ...]
+    deployments: tuple[Row, ...]
+    smoke: tuple[Row, ...]
+    traffic: tuple[Row, ...]
+    traffic_sum: Row
+    incident: Incident | None
+    """None when nothing was taken back"""
+    rollback: tuple[Row, ...]
+    restored: tuple[Row, ...]
+    people: tuple[Row, ...]
+    timeline: tuple[Entry, ...]
+    seal: Seal
+
+
+def page(story: Story, plan: Plan, seal: Seal) -> Page:
+    """The page of a release."""
+    return Page(
+        story=story,
+        tone=TONES.get(story.outcome, "note"),
+        sentence=OUTCOME_SENTENCES.get(story.outcome, "The release has not ended; this page is a draft."),
+        facts=_facts(story, plan),
+        gaps=gaps(story, plan),
+        checklist=tuple(_item(e) for e in story.all("checklist.item")),
+        findings=tuple(row for e in story.all("checklist.item") for row in _findings(e)),
+        bundles=_bundles(story),
+        files=_files(story),
+        verifications=_verifications(story),
+        gates=gate_views(story),
+        deployments=tuple(_deployment(e) for e in story.all("converge.finished")),
+        smoke=tuple(_smoke(e) for e in story.all("smoke.result")),
+        traffic=tuple(_traffic(e) for e in story.all("traffic.summary")),
+        traffic_sum=_traffic_sum(story.all("traffic.summary")),
+        incident=incident(story) if story.last("rollback.begun") else None,
+        rollback=tuple(_step(e) for e in story.all("rollback.step")),
+        restored=tuple(_restored(e) for e in story.all("rollback.verified")),
+        people=_people(story),
+        timeline=timeline(story),
+        seal=seal,
+    )
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return MISSING if value is None or value == "" else str(value)
+
+
+def _facts(story: Story, plan: Plan) -> tuple[Fact, ...]:
+    started = story.started
+    opened = story.first("release.started")
+    environments = started.get("environments", {})
+    digests = started.get("environment_digests", {})
+    soak = started.get("soak_seconds")
+    return (
+        Fact("Release", story.release, True),
+        Fact("Carried out", plan.document),
+        Fact("Began", f"{story.began_at:%Y-%m-%d %H:%M:%S} UTC"),
+        Fact("Took", seconds_in_words(round(story.duration.total_seconds()))),
+        Fact("Triggered by", opened.actor if opened else MISSING),
+        Fact("Commit", story.commit or MISSING, True),
+        Fact("Plan digest", _text(started, "plan_digest"), True),
+        *(
+            Fact(f"Environment, {s}", f"{name} {digests.get(s, '')}".strip(), True)
+            for s, name in environments.items()
+        ),
+        Fact("Soak", seconds_in_words(soak) if soak is not None else MISSING),
+    )
+
+
+def _item(event: Event) -> Row:
+    found = event.data.get("findings", [])
+    stops = sum(1 for f in found if f.get("severity") == "stop")
+    name, sentence = str(event.key), str(event.data.get("sentence", ""))
+    if event.data.get("checked") is not True:
+        return Row((name, sentence, f"not checked: {_text(event.data, 'reason')}"), "note")
+    if stops:
+        return Row((name, sentence, f"{stops} stop the release, besides {noted(len(found) - stops)}"), "bad")
+    return Row((name, sentence, noted(len(found))), "good")
+
+
+def _findings(event: Event) -> list[Row]:
+    return [
+        Row(
+            (str(event.key), _text(f, "what"), _text(f, "where"), _text(f, "remedy")),
+            "bad" if f.get("severity") == "stop" else "",
+        )
+        for f in event.data.get("findings", [])
+    ]
+
+
+def _bundles(story: Story) -> tuple[Row, ...]:
+    again = {e.key: e for e in story.all("build.reproduced")}
+    rows = []
+    for event in story.all("build.bundle"):
+        second = again.get(_text(event.data, "service"))
+        same = (
+            "not built again"
+            if second is None
+            else "same digest"
+            if second.data.get("same") is True
+            else "differs"
+        )
+        size = event.data.get("size_bytes")
+        cells = (_text(event.data, "service"), _text(event.data, "version"), _text(event.data, "digest"))
+        shown = f"{size:,}".replace(",", "\u202f") if isinstance(size, int) else MISSING
+        rows.append(Row((*cells, shown, same), "bad" if same == "differs" else ""))
+    return tuple(rows)
+
+
+def _files(story: Story) -> tuple[Row, ...]:
+    """SBOM, checksums, signatures and the tag."""
+    rows = [
+        Row(
+            (
+                "SBOM",
+                _text(e.data, "file"),
+                _text(e.data, "digest"),
+                f"{_text(e.data, 'components')} components",
+            )
+        )
+        for e in story.all("build.sbom")
+    ]
+    rows += [
+        Row(("checksums", _text(e.data, "file"), _text(e.data, "digest"), ""))
+        for e in story.all("build.checksums")
+    ]
+    rows += [
+        Row(("signature", str(e.key), _text(e.data, "digest"), f"key {_text(e.data, 'key_fingerprint')}"))
+        for e in story.all("sign.signed")
+    ]
+    rows += [
+        Row(("tag", _text(e.data, "tag"), _text(e.data, "commit"), "")) for e in story.all("sign.tagged")
+    ]
+    rows += [
+        Row(("published", _text(e.data, "folder"), "", f"{len(e.data.get('files', []))} files"))
+        for e in story.all("sign.published")
+    ]
+    return tuple(rows)
+
+
+def _verifications(story: Story) -> tuple[Row, ...]:
+    rows = []
+    for event in story.events:
+        about = (f"{event.at:%H:%M:%S}", _text(event.data, "environment"), _text(event.data, "version"))
+        if event.kind == "verify.passed":
+            rows.append(Row((*about, f"passed, {len(event.data.get('files', {}))} files"), "good"))
+        elif event.kind == "verify.refused":
+            rows.append(Row((*about, f"refused: {_text(event.data, 'reason')}"), "bad"))
+    return tuple(rows)
+
+
+def _deployment(event: Event) -> Row:
+    who = _text(event.data, "holder")
+    return Row(
+        (f"{event.at:%H:%M:%S}", _text(event.data, "environment"), who, placed(event.data.get("observed")))
+    )
+
+
+def _smoke(event: Event) -> Row:
+    environment, version, test = _smoke_name(event)
+    ok = event.data.get("ok") is True
+    detail = "" if ok else f": {_text(event.data, 'detail')}"
+    cells = (
+        environment,
+        version,
+        test,
+        f"{_text(event.data, 'seconds')} s",
+        f"{'ok' if ok else 'failed'}{detail}",
+    )
+    return Row(cells, "good" if ok else "bad")
+
+
+def _smoke_name(event: Event) -> tuple[str, str, str]:
+    """Environment, version and test: of the data, or of the key `environment/version/test`."""
+    from_key = (str(event.key or "").split("/") + [MISSING] * 3)[:3]
+    named = [str(event.data.get(n) or from_key[i]) for i, n in enumerate(("environment", "version", "test"))]
+    return named[0], named[1], named[2]
+
+
+def _traffic(event: Event) -> Row:
+    environment, _, phase = str(event.key).partition("/")
+    failed = event.data.get("failed")
+    by_whom = ", ".join(f"{v}: {n}" for v, n in event.data.get("failed_by_version", {}).items())
+    incomplete = event.data.get("incomplete")
+    remark = f"incomplete: {incomplete}" if incomplete else by_whom
+    tone = "bad" if failed or incomplete else ""
+    return Row((environment, phase, _text(event.data, "sent"), _text(event.data, "failed"), remark), tone)
+
+
+def _traffic_sum(events: tuple[Event, ...]) -> Row:
+    sent, failed = (sum(int(e.data.get(name) or 0) for e in events) for name in ("sent", "failed"))
+    return Row(("all", "", str(sent), str(failed), ""))
+
+
+def _step(event: Event) -> Row:
+    step = str(event.data.get("step") or event.key or MISSING).rpartition("/")[2].replace("_", " ")
+    return Row((f"{event.at:%H:%M:%S}", _text(event.data, "environment"), step, _text(event.data, "detail")))
+
+
+def _restored(event: Event) -> Row:
+    redis = event.data.get("redis", {})
+    grown = redis.get("grown", [])
+    cells = (
+        str(event.key),
+        placed(event.data.get("deployment")),
+        f"{redis.get('kept', MISSING)} kept, {redis.get('differences', MISSING)} different",
+        ", ".join(map(str, grown)) or "none",
+        ", ".join(map(str, event.data.get("smoke", []))) or MISSING,
+    )
+    return Row(cells)
+
+
+def _people(story: Story) -> tuple[Row, ...]:
+    """Who decided what: who began it, who approved, who was told."""
+    rows = [
+        Row((f"{e.at:%H:%M:%S}", e.actor, "triggered the release", "")) for e in story.all("release.started")
+    ]
+    rows += [
+        Row(
+            (
+                f"{e.at:%H:%M:%S}",
+                _text(e.data, "by"),
+                f"{_text(e.data, 'decision')} {e.key or ''}",
+                str(e.data.get("reason") or ""),
+            )
+        )
+        for e in story.all("approval")
+    ]
+    rows += [
+        Row((f"{e.at:%H:%M:%S}", _text(e.data, "channel"), "was notified", str(e.data.get("subject") or "")))
+        for e in story.all("notification.sent")
+    ]
+    rows += [
+        Row(
+            (f"{e.at:%H:%M:%S}", _text(e.data, "channel"), "could not be notified", _text(e.data, "error")),
+            "bad",
+        )
+        for e in story.all("notification.failed")
+    ]
+    return tuple(rows)

@@ -1,0 +1,70 @@
+"""How a fault was found and taken back: the times that a post-mortem and a drill are about.
+
+Rules:
+1. Detection time runs from the first placement of the new version to the first verdict FAIL (or, without
+   one, to the
+   first sign of failure); recovery time from there to the last environment that was proven restored.
+2. A time whose end is not in the ledger is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from roundtrip.ledger.ledger import Event
+from roundtrip.narrative.story import Story
+
+FAILURES = ("gate.verdict", "task.failed", "verify.refused", "smoke.result")
+
+
+@dataclass(frozen=True)
+class Incident:
+    """The fault of one release, as far as the ledger knows it."""
+
+    placed_at: datetime | None
+    """when the new version was first about to be placed anywhere"""
+    found_by: Event | None
+    """the first FAIL, failed test, failed task or refusal"""
+    pulled_at: datetime | None
+    """when the canary's traffic was first taken away"""
+    begun_at: datetime | None
+    restored_at: datetime | None
+    """when the last environment was proven restored; None when one is not"""
+
+    @property
+    def detection_seconds(self) -> float | None:
+        return _between(self.placed_at, self.found_by.at if self.found_by else None)
+
+    @property
+    def recovery_seconds(self) -> float | None:
+        return _between(self.found_by.at if self.found_by else self.begun_at, self.restored_at)
+
+
+def incident(story: Story) -> Incident:
+    """The incident of a release that was, or is to be, taken back."""
+    placed, begun = story.first("deployed"), story.first("rollback.begun")
+    pulled = story.first("gate.pulled")
+    touched = {event.key for event in story.all("deployed")}
+    restored = {event.key: event.at for event in story.all("rollback.verified")}
+    is_restored = bool(touched) and touched <= set(restored)
+    return Incident(
+        placed_at=placed.at if placed else None,
+        found_by=next((event for event in story.events if is_failure(event)), None),
+        pulled_at=pulled.at if pulled else None,
+        begun_at=begun.at if begun else None,
+        restored_at=max(restored.values()) if is_restored else None,
+    )
+
+
+def is_failure(event: Event) -> bool:
+    """Whether this event says that something is wrong with the release."""
+    if event.kind == "gate.verdict":
+        return event.data.get("verdict") != "PASS"
+    if event.kind == "smoke.result":
+        return event.data.get("ok") is not True
+    return event.kind in FAILURES
+
+
+def _between(since: datetime | None, until: datetime | None) -> float | None:
+    return (until - since).total_seconds() if since and until else None

@@ -1,0 +1,243 @@
+"""The timeline: one sentence for each event that a reader of the release wants to know of.
+
+Rules:
+1. Samples, and the start of a converge that finished, are left out: they are evidence, shown elsewhere.
+2. An event of a kind that has no sentence here is told by its name. Nothing is dropped for being unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from roundtrip.ledger.ledger import Event
+from roundtrip.narrative.story import MISSING, Story, gate_id_of
+
+LEFT_OUT = frozenset({"gate.sample", "token.taken"})
+
+
+class Tone(Enum):
+    """How an entry is to be seen."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    BAD = "bad"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the timeline."""
+
+    seq: int
+    at: datetime
+    actor: str
+    what: str
+    detail: str
+    tone: Tone
+
+
+Told = tuple[str, str, Tone]
+
+
+def timeline(story: Story) -> tuple[Entry, ...]:
+    """The entries of a release, in the ledger's order."""
+    finished = {e.data.get("token") for e in story.all("converge.finished")}
+    return tuple(
+        _entry(event)
+        for event in story.events
+        if event.kind not in LEFT_OUT
+        and not (event.kind == "converge.started" and event.data.get("token") in finished)
+    )
+
+
+def _entry(event: Event) -> Entry:
+    tell = SENTENCES.get(event.kind)
+    what, detail, tone = tell(event) if tell else (event.kind, event.key or "", Tone.PLAIN)
+    return Entry(event.seq, event.at, event.actor, what, detail, tone)
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return MISSING if value is None else str(value)
+
+
+def _started(e: Event) -> Told:
+    kind = "Drill" if e.data.get("drill") else "Release"
+    fault = f", carrying the fault '{e.data['fault']}'" if e.data.get("fault") else ""
+    versions = f"{_text(e.data, 'from_version')} → {_text(e.data, 'to_version')}"
+    return f"{kind} of {_text(e.data, 'plan')} began{fault}", versions, Tone.PLAIN
+
+
+def _failed(e: Event) -> Told:
+    return f"Task {_text(e.data, 'task')} failed", _text(e.data, "error"), Tone.BAD
+
+
+def _item(e: Event) -> Told:
+    findings = e.data.get("findings", [])
+    stops = sum(1 for f in findings if f.get("severity") == "stop")
+    name = f"Checklist: {e.key}"
+    if e.data.get("checked") is not True:
+        return f"{name}: not checked", _text(e.data, "reason"), Tone.NOTE
+    if stops:
+        return f"{name}: {stops} stop the release", str(e.data.get("sentence", "")), Tone.BAD
+    return f"{name}: {noted(len(findings))}", str(e.data.get("sentence", "")), Tone.PLAIN
+
+
+def _bundle(e: Event) -> Told:
+    return f"Built {_text(e.data, 'service')} {_text(e.data, 'version')}", _text(e.data, "digest"), Tone.PLAIN
+
+
+def _reproduced(e: Event) -> Told:
+    if e.data.get("same") is True:
+        return f"Built {e.key} again: the same digest", _text(e.data, "second"), Tone.PLAIN
+    return f"Built {e.key} again: another digest", f"{e.data.get('first')}, {e.data.get('second')}", Tone.BAD
+
+
+def _converged(e: Event) -> Told:
+    where, how = _text(e.data, "environment"), e.data.get("holder") or f"token {_text(e.data, 'token')}"
+    return f"{where}: deployment in place", f"{how}: {placed(e.data.get('observed'))}", Tone.PLAIN
+
+
+def _converging(e: Event) -> Told:
+    where, how = _text(e.data, "environment"), e.data.get("holder") or f"token {_text(e.data, 'token')}"
+    return f"{where}: a change began and was not finished by whoever began it", str(how), Tone.NOTE
+
+
+def _gate_started(e: Event) -> Told:
+    return (
+        f"Gate {gate_id_of(e)} began",
+        f"{_text(e.data, 'canary')} against {_text(e.data, 'stable')}",
+        Tone.PLAIN,
+    )
+
+
+def _pulled(e: Event) -> Told:
+    return f"Gate {gate_id_of(e)} took the canary's traffic away", _text(e.data, "reason"), Tone.BAD
+
+
+def _verdict(e: Event) -> Told:
+    verdict = _text(e.data, "verdict")
+    tone = {"PASS": Tone.GOOD, "FAIL": Tone.BAD}.get(verdict, Tone.NOTE)
+    return f"Gate {gate_id_of(e)}: {verdict}", _text(e.data, "reason"), tone
+
+
+def _smoke(e: Event) -> Told:
+    name = e.data.get("test") or str(e.key or "").rpartition("/")[2]
+    ok = e.data.get("ok") is True
+    return (
+        f"Smoke test {name}: {'ok' if ok else 'failed'}",
+        _text(e.data, "detail"),
+        Tone.GOOD if ok else Tone.BAD,
+    )
+
+
+def _refused(e: Event) -> Told:
+    return (
+        f"{_text(e.data, 'environment')}: {_text(e.data, 'version')} refused",
+        _text(e.data, "reason"),
+        Tone.BAD,
+    )
+
+
+def _verified(e: Event) -> Told:
+    files = e.data.get("files", {})
+    what = f"{_text(e.data, 'environment')}: {_text(e.data, 'version')} is what was signed or recorded"
+    return what, f"{len(files)} files", Tone.PLAIN
+
+
+def _approval(e: Event) -> Told:
+    decision = _text(e.data, "decision")
+    return (
+        f"{_text(e.data, 'by')}: {decision} ({e.key or 'release'})",
+        str(e.data.get("reason") or ""),
+        Tone.NOTE,
+    )
+
+
+def _rollback(e: Event) -> Told:
+    return "Rollback began", _text(e.data, "why"), Tone.BAD
+
+
+def _step(e: Event) -> Told:
+    step = str(e.data.get("step") or e.key or "").rpartition("/")[2].replace("_", " ")
+    return f"{_text(e.data, 'environment')}: {step}", _text(e.data, "detail"), Tone.PLAIN
+
+
+def _restored(e: Event) -> Told:
+    redis = e.data.get("redis", {})
+    kept, grown = redis.get("kept", MISSING), redis.get("grown", [])
+    detail = f"Redis: {kept} keys as before, {len(grown)} grown by the stable version"
+    return f"{e.key}: equals its snapshot", detail, Tone.GOOD
+
+
+def _traffic(e: Event) -> Told:
+    failed = e.data.get("failed")
+    tone = Tone.BAD if failed else Tone.PLAIN
+    return f"Client traffic {e.key}", f"{_text(e.data, 'sent')} sent, {_text(e.data, 'failed')} failed", tone
+
+
+def _outcome(e: Event) -> Told:
+    outcome = _text(e.data, "outcome")
+    tone = {"PROMOTED": Tone.GOOD, "STOPPED": Tone.NOTE}.get(outcome, Tone.BAD)
+    return outcome, _text(e.data, "reason"), tone
+
+
+def _plain(what: str, name: str = "") -> Callable[[Event], Told]:
+    return lambda e: (what.format(key=e.key or ""), _text(e.data, name) if name else "", Tone.PLAIN)
+
+
+def noted(count: int) -> str:
+    """How many notes, in words."""
+    return {0: "nothing found", 1: "1 note"}.get(count, f"{count} notes")
+
+
+def placed(deployment: Mapping[str, Any] | None) -> str:
+    """A deployment in one line."""
+    if not deployment:
+        return MISSING
+    parts = [
+        f"{p.get('service')} {p.get('version')} × {p.get('replicas')} at {p.get('weight_percent')} %"
+        for p in deployment.get("placements", [])
+    ]
+    on = [name for name, is_on in deployment.get("flags", {}).items() if is_on]
+    return "; ".join(parts or ["nothing runs"]) + (f"; flags on: {', '.join(on)}" if on else "")
+
+
+SENTENCES: Mapping[str, Callable[[Event], Told]] = {
+    "release.started": _started,
+    "task.failed": _failed,
+    "checklist.item": _item,
+    "candidate.chosen": _plain("Release candidate chosen", "commit"),
+    "build.bundle": _bundle,
+    "build.reproduced": _reproduced,
+    "build.sbom": _plain("SBOM written", "digest"),
+    "build.checksums": _plain("Checksums written", "digest"),
+    "snapshot.taken": _plain("{key}: snapshot taken"),
+    "converge.started": _converging,
+    "converge.finished": _converged,
+    "deployed": _plain("{key}: the new version is about to be placed", "version"),
+    "gate.started": _gate_started,
+    "gate.pulled": _pulled,
+    "gate.verdict": _verdict,
+    "smoke.result": _smoke,
+    "sign.signed": _plain("Signed {key}", "digest"),
+    "sign.tagged": _plain("Tagged", "tag"),
+    "sign.published": _plain("Published", "folder"),
+    "verify.passed": _verified,
+    "verify.refused": _refused,
+    "merge.done": _plain("Release branch merged", "commit"),
+    "merge.reverted": _plain("Merge reverted", "commit"),
+    "approval": _approval,
+    "promoted": _plain("Promoted", "environment"),
+    "rollback.begun": _rollback,
+    "rollback.step": _step,
+    "rollback.verified": _restored,
+    "notification.sent": _plain("Notified", "channel"),
+    "notification.failed": _plain("A notification failed", "error"),
+    "traffic.summary": _traffic,
+    "release.outcome": _outcome,
+}

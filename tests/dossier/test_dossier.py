@@ -1,0 +1,228 @@
+"""The dossier of each kind of ending: true, complete, valid, escaped, and the same bytes every time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import html5lib
+import pytest
+
+from roundtrip.dossier import write, write_dossier
+from roundtrip.errors import LedgerError
+from roundtrip.plan.home import Home
+from roundtrip.release import Release
+from tests.narrative.synthetic import (
+    PRODUCTION,
+    RELEASE,
+    STAGING,
+    Told,
+    broken,
+    digest,
+    promoted,
+    rolled_back,
+    stopped,
+)
+
+Tell = Callable[[Path], Told]
+ENDINGS: dict[str, Tell] = {
+    "PROMOTED": promoted,
+    "ROLLED BACK": rolled_back,
+    "BROKEN": broken,
+    "STOPPED": stopped,
+}
+SVG = "{http://www.w3.org/2000/svg}svg"
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+def written(told: Told, folder: Path) -> str:
+    return write(told.release, told.ledger, Home(folder), told.plan).read_text(encoding="utf-8")
+
+
+def parsed(html: str) -> ElementTree.Element:
+    """The page by the HTML standard's own parser; any error of the page is an error here."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+
+
+def words(page: ElementTree.Element) -> str:
+    return " ".join(" ".join(page.itertext()).split())
+
+
+@pytest.mark.parametrize("outcome", list(ENDINGS))
+def test_every_ending_has_a_valid_page_that_loads_and_runs_nothing(outcome: str, tmp_path: Path) -> None:
+    html = written(ENDINGS[outcome](tmp_path), tmp_path)
+    page = parsed(html)
+    assert page.find(".//h1") is not None
+    banner = page.find(".//div[@class='outcome good']" if outcome == "PROMOTED" else ".//div[@class][strong]")
+    assert banner is not None
+    assert banner.findtext("strong") == outcome
+    tags = {element.tag.rpartition("}")[2] for element in page.iter() if isinstance(element.tag, str)}
+    assert not tags & {"script", "link", "img", "iframe", "object"}
+    assert "url(" not in html
+    anchors = {a.attrib["href"].removeprefix("#") for a in page.iter("a")}
+    assert anchors == {section.attrib["id"] for section in page.iter("section")}
+
+
+@pytest.mark.parametrize("outcome", list(ENDINGS))
+def test_the_same_events_give_the_same_bytes(outcome: str, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    assert written(ENDINGS[outcome](one), one) == written(ENDINGS[outcome](other), other)
+
+
+def test_a_promoted_release_shows_what_it_was_and_what_was_not_checked(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    text = words(parsed(written(told, tmp_path)))
+    for expected in (
+        "Top_Tier_Trading 1.0.0 → 1.1.0",
+        "mira.okafor",
+        "soak of 30 s instead of the plan's 24 h",
+        "checklist item containers the environment has no container engine",
+        digest("workers"),
+        "SHA256:1w3Jx0cV",
+        "jonas.lind approved wave_3 numbers are fine",
+        "all 22560 0",
+        told.ledger.events(RELEASE)[-1].hash,
+    ):
+        assert expected in text, expected
+    assert "Rollback" not in text.replace("Upgrade and Rollback Plan", "")
+
+
+def test_every_gate_has_its_evidence_and_the_replay_agrees(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    page = parsed(written(told, tmp_path))
+    verdicts = told.ledger.events(RELEASE, kind="gate.verdict")
+    assert {e.data["verdict"] for e in verdicts} == {"PASS"}
+    assert len(list(page.iter(SVG))) == len(verdicts) * 2 * 2, "two metrics a gate, two plots a metric"
+    assert words(page).count("the same samples give the same verdict") == len(verdicts)
+    for label in (svg.attrib["aria-label"] for svg in page.iter(SVG)):
+        assert any(label.startswith(f"{e.key}, ") for e in verdicts)
+
+
+def test_a_verdict_that_its_samples_do_not_give_is_shown_as_such(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    assert told.gate("staging.canary", STAGING, canary_error_rate=0.12) == "FAIL"
+    gate = told.plan.gates["wave"].model_dump(mode="json")
+    told.say(
+        "gate.started",
+        {"environment": STAGING, "canary": "1.1.0", "stable": "1.0.0", "gate": gate, "baselines": {}},
+        "forged",
+    )
+    for event in told.ledger.events(RELEASE, kind="gate.sample"):
+        told.ledger.append_once(RELEASE, "gate.sample", f"forged#{event.data['number']}", event.data)
+    told.say(
+        "gate.verdict", {"verdict": "PASS", "reason": "trust me", "metrics": {}, "seconds": 6.0}, "forged"
+    )
+    assert "Judged again, the samples give FAIL, recorded is PASS." in words(parsed(written(told, tmp_path)))
+
+
+def test_samples_that_cannot_be_judged_do_not_keep_the_page_from_being_written(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    told.say("gate.started", {"environment": STAGING}, "staging.canary")
+    told.say("gate.sample", {"number": 0}, "staging.canary#0")
+    text = words(parsed(written(told, tmp_path)))
+    assert "The recorded samples cannot be judged again" in text
+    assert "NO VERDICT" in text
+
+
+def test_a_release_that_was_taken_back_shows_how_and_what_was_restored(tmp_path: Path) -> None:
+    text = words(parsed(written(rolled_back(tmp_path), tmp_path)))
+    for expected in (
+        "The gate took the canary’s traffic away",
+        "production.wave_2 1204 31 1.1.0: 31",
+        "Found by gate.verdict production.wave_2",
+        "s until everything was proven restored",
+        f"{PRODUCTION} api 1.0.0 × 1 at 100 % 14 kept, 0 different fills, orders stable_smoke",
+        "the release branch carried the fault 'errors' on purpose",
+        "gate production.soak it did not begin",
+        "could not be notified",
+    ):
+        assert expected in text, expected
+
+
+def test_a_broken_release_never_says_restored(tmp_path: Path) -> None:
+    text = words(parsed(written(broken(tmp_path), tmp_path)))
+    assert "No environment is proven restored." in text
+    assert "not proven restored" in text
+    assert "until everything was proven restored" not in text
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    told = Told(tmp_path, release=RELEASE)
+    told.opened()
+    finding = {"what": HOSTILE, "where": HOSTILE, "remedy": HOSTILE, "severity": "stop"}
+    told.say("checklist.item", {"sentence": HOSTILE, "checked": True, "findings": [finding]}, HOSTILE)
+    told.say("task.failed", {"task": HOSTILE, "error": HOSTILE}, actor=HOSTILE)
+    told.say("approval", {"by": HOSTILE, "decision": HOSTILE, "reason": HOSTILE}, "x")
+    told.say("some.new.kind", {"anything": HOSTILE}, HOSTILE)
+    told.gate(f"gate {HOSTILE}", STAGING, canary_error_rate=0.12)
+    told.ended("STOPPED", HOSTILE)
+    html = written(told, tmp_path)
+    page = parsed(html)
+    assert not [e for e in page.iter() if str(e.tag).rpartition("}")[2] in ("script", "img")]
+    assert words(page).count("<script>alert(1)</script>") >= 10
+    assert "onerror=alert(2)>" not in html.replace("&gt;", "")
+
+
+def test_an_event_of_an_unknown_kind_is_in_the_timeline(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    told.say("moon.phase", {"full": True}, "tonight")
+    assert "moon.phase tonight" in words(parsed(written(told, tmp_path)))
+
+
+def test_a_release_that_was_never_closed_has_a_draft(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    text = words(parsed(written(told, tmp_path)))
+    assert "UNFINISHED The release has not ended; this page is a draft." in text
+    assert "No gate began." in text
+
+
+def test_a_ledger_that_was_changed_is_not_hidden(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    other = Told(tmp_path, release="another")
+    other.opened()
+    with sqlite3.connect(tmp_path / "ledger.db") as database:
+        database.execute("UPDATE roundtrip_events SET actor = 'nobody' WHERE release = 'another'")
+    assert "not whole: LedgerError: hash" in words(parsed(written(told, tmp_path)))
+
+
+def test_no_secret_is_asked_for_and_other_releases_stay_out(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    other = Told(tmp_path, release="another")
+    other.say("task.failed", {"task": "somebody-elses-task", "error": "somebody else's error"})
+
+    def no_secrets(_connection: str) -> dict[str, str]:
+        raise AssertionError("the dossier asked for a secret")
+
+    def no_target(_environment: object) -> object:
+        raise AssertionError("the dossier asked for a target")
+
+    release = Release(RELEASE, told.plan, {}, told.ledger, Home(tmp_path), no_secrets, no_target)
+    html = write_dossier(release).read_text(encoding="utf-8")
+    assert "somebody" not in html
+
+
+def test_a_release_that_the_ledger_does_not_know_writes_nothing(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    with pytest.raises(LedgerError, match="no event of release 'unknown'"):
+        write("unknown", told.ledger, Home(tmp_path), told.plan)
+    assert not Home(tmp_path).release("unknown").exists()
+
+
+def test_no_page_is_made_of_altered_events(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    with sqlite3.connect(tmp_path / "ledger.db") as database:
+        database.execute("DROP TRIGGER IF EXISTS roundtrip_events_update")
+        database.execute(
+            "UPDATE roundtrip_events SET data = replace(data, 'FAIL', 'PASS'), actor = 'x' WHERE seq = 9"
+        )
+    with pytest.raises(LedgerError, match="event 9"):
+        write(told.release, told.ledger, Home(tmp_path), told.plan)
+    assert not (Home(tmp_path).release(told.release) / "dossier.html").exists()

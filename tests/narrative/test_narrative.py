@@ -1,0 +1,236 @@
+"""The ledger in words: what the post-mortem, the runbook, the backlog and the timeline say, and what they
+may not."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from roundtrip.errors import LedgerError
+from roundtrip.narrative.checked import seconds_in_words
+from roundtrip.narrative.client_traffic import phases, record_traffic, traffic_folder
+from roundtrip.narrative.incident import incident
+from roundtrip.narrative.markdown import inline
+from roundtrip.narrative.postmortem import postmortem
+from roundtrip.narrative.runbook import backlog, runbook
+from roundtrip.narrative.story import Story, read_story
+from roundtrip.narrative.timeline import Tone, timeline
+from roundtrip.plan.environment import Environment
+from roundtrip.plan.home import Home
+from roundtrip.release import Release
+from roundtrip.traffic.record import Record
+from tests.narrative.synthetic import PRODUCTION, RELEASE, Told, broken, promoted, rolled_back, stopped
+
+
+def story_of(told: Told) -> Story:
+    return read_story(told.release, told.ledger.events())
+
+
+def test_the_timeline_is_in_the_ledgers_order_and_leaves_out_only_evidence(tmp_path: Path) -> None:
+    story = story_of(rolled_back(tmp_path))
+    entries = timeline(story)
+    assert [e.seq for e in entries] == sorted(e.seq for e in entries)
+    told = {e.seq for e in entries}
+    left_out = {event.kind for event in story.events if event.seq not in told}
+    assert left_out == {"gate.sample", "token.taken", "converge.started"}
+    fail = next(e for e in entries if e.what == "Gate production.wave_2: FAIL")
+    assert fail.tone is Tone.BAD
+
+
+def test_a_converge_that_nobody_finished_is_told(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    told.say(
+        "converge.started",
+        {"environment": PRODUCTION, "token": 7, "holder": "production.wave_1", "desired": {}},
+    )
+    last = timeline(story_of(told))[-1]
+    assert last.what == f"{PRODUCTION}: a change began and was not finished by whoever began it"
+    assert last.tone is Tone.NOTE
+
+
+def test_an_incident_has_the_times_of_the_ledger(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path)
+    story = story_of(told)
+    found = incident(story)
+    first_fail = next(e for e in story.all("gate.verdict") if e.data["verdict"] == "FAIL")
+    assert found.found_by == first_fail
+    assert found.placed_at == story.all("deployed")[0].at
+    assert found.detection_seconds == (first_fail.at - story.all("deployed")[0].at).total_seconds()
+    assert found.restored_at == story.all("rollback.verified")[-1].at
+    assert found.recovery_seconds is not None
+    assert found.recovery_seconds > 0
+
+
+def test_what_is_not_proven_restored_has_no_recovery_time(tmp_path: Path) -> None:
+    found = incident(story_of(broken(tmp_path)))
+    assert found.begun_at is not None
+    assert (found.restored_at, found.recovery_seconds) == (None, None)
+
+
+def test_the_post_mortem_tells_what_the_ledger_knows_and_asks_the_rest(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path)
+    text = postmortem(told.release, told.ledger.events())
+    for expected in (
+        "Outcome: **ROLLED BACK**",
+        "| 31 | 1.1.0: 31 |",
+        "time to detect",
+        "gate `production.wave_2`: FAIL",
+        "To be answered by people",
+        told.ledger.events()[-1].hash,
+    ):
+        assert expected in text, expected
+    assert "mira.okafor" in text.partition("## Timeline")[2], "people appear by what they did"
+    assert "mira.okafor" not in text.partition("## Timeline")[0], "and are blamed for nothing"
+
+
+def test_without_an_account_of_traffic_the_post_mortem_does_not_say_zero(tmp_path: Path) -> None:
+    told = stopped(tmp_path)
+    assert "the number of failed requests is not known" in postmortem(told.release, told.ledger.events())
+
+
+def test_the_runbook_names_what_runs_what_is_new_and_how_to_take_it_back(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    text = runbook(told.release, told.ledger.events(), told.plan)
+    for expected in (
+        "Top\\_Tier\\_Trading 1.1.0",
+        "service `backtester` is new",
+        "service `workers` runs with 3 replicas instead of 1",
+        "flag `github-login` is on",
+        "Redis keys `risk:*` (hash) are written by 1.1.0 only",
+        "`rollback_top_tier_trading_1_1_0`",
+        f"release `{RELEASE}`",
+        "soak of 30 s instead of the plan's 24 h",
+        "slower than 0.25 s",
+    ):
+        assert expected in text, expected
+
+
+def test_the_backlog_has_notes_gaps_and_what_failed_once_each_under_its_own_key(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    told.say(
+        "smoke.result",
+        {"test": "backtest", "ok": False, "detail": "502", "environment": "x", "version": "1.1.0"},
+    )
+    told.say("notification.failed", {"channel": "file", "error": "no space left"})
+    items = backlog(told.release, told.ledger.events(), told.plan)
+    titles = [item.title for item in items]
+    assert "audit_dependencies: express 4.21.2, newest 5.1.0" in titles
+    assert "Check: soak of 30 s instead of the plan's 24 h" in titles
+    assert "Check: checklist item containers" in titles
+    assert "Smoke test backtest failed once" in titles
+    assert "A notification could not be sent" in titles
+    keys = [item.key for item in items]
+    assert len(keys) == len(set(keys))
+    assert items == backlog(told.release, told.ledger.events(), told.plan), "made again they are the same"
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>x</script>", "[a](javascript:x)", "a | b", "`code`", "# head", "![i](u)", "a\n\n# b"]
+)
+def test_text_from_outside_is_no_markdown(text: str) -> None:
+    safe = inline(text)
+    assert "\n" not in safe
+    for sign in "<>[]()|`#!":
+        assert safe.count(sign) == safe.count(f"\\{sign}")
+
+
+def test_hostile_text_cannot_leave_its_table_cell(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    told.say("task.failed", {"task": "x", "error": "a | b\n\n# Forged heading\n| c |"})
+    text = postmortem(told.release, told.ledger.events())
+    assert "\n# Forged heading" not in text
+    assert all(
+        line.replace("\\|", "").count("|") == 5 for line in text.splitlines() if line.startswith("| 12:00")
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(86_400, "24 h"), (30, "30 s"), (90, "1.5 min"), (60, "1 min"), (3725, "3725 s")]
+)
+def test_durations_read_well_and_lose_nothing(seconds: float, words: str) -> None:
+    assert seconds_in_words(seconds) == words
+
+
+def test_a_release_that_is_not_in_the_ledger_has_no_story(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="no event of release 'r0'"):
+        read_story("r0", promoted(tmp_path).ledger.events())
+
+
+def test_phases_lie_end_to_end_over_the_whole_release(tmp_path: Path) -> None:
+    story = story_of(rolled_back(tmp_path))
+    found = phases(story, PRODUCTION)
+    assert [p.name for p in found] == ["before", "production.wave_1", "production.wave_2", "rollback"]
+    assert found[0].since == story.began_at.replace(microsecond=0)
+    assert all(one.until == other.since for one, other in itertools.pairwise(found))
+    assert phases(story_of(stopped_in(tmp_path)), PRODUCTION) == (), (
+        "an environment that was never touched has none"
+    )
+
+
+def stopped_in(folder: Path) -> Told:
+    (folder / "stopped").mkdir()
+    return stopped(folder / "stopped")
+
+
+def test_the_clients_account_goes_into_the_ledger_once_and_its_sum_is_the_whole(tmp_path: Path) -> None:
+    told = _placed(tmp_path)
+    home = Home(tmp_path)
+    record = Record(traffic_folder(home, PRODUCTION), seed=1)
+    began = told.ledger.events()[0].at
+    for second in range(200):
+        at = datetime.fromtimestamp(began.timestamp() + second, UTC)
+        record.sent("home", at)
+        if second % 50 == 0:
+            record.failed("home", "502", "1.1.0", at, at)
+        else:
+            record.answered("home", 200, "1.1.0", at)
+    record.flush(at, ended=True)
+    release = _release(told, home)
+    record_traffic(release)
+    record_traffic(release)
+    summaries = told.ledger.events(kind="traffic.summary")
+    assert [s.key for s in summaries] == [f"{PRODUCTION}/before", f"{PRODUCTION}/production.wave_1"]
+    covered = int(told.now.timestamp()) - int(began.timestamp())
+    assert sum(s.data["sent"] for s in summaries) == covered
+    assert sum(s.data["failed"] for s in summaries) == (covered + 49) // 50
+    assert all(s.data["incomplete"] is None for s in summaries)
+    assert summaries[0].data["failed_by_version"] == {"1.1.0": summaries[0].data["failed"]}
+
+
+def test_an_account_that_is_not_there_is_incomplete_and_never_zero_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roundtrip.narrative.client_traffic.COVER_LIMIT_SECONDS", 0.0)
+    told = _placed(tmp_path)
+    record_traffic(_release(told, Home(tmp_path)))
+    summaries = told.ledger.events(kind="traffic.summary")
+    assert len(summaries) == 2
+    assert all("expected to reach" in s.data["incomplete"] for s in summaries)
+
+
+def _placed(folder: Path) -> Told:
+    told = Told(folder)
+    told.opened()
+    told.later(60)
+    told.placed(PRODUCTION, "production.wave_1", 10)
+    told.gate("production.wave_1", PRODUCTION, canary_error_rate=0.003)
+    return told
+
+
+def _release(told: Told, home: Home) -> Release:
+    environment = Environment(
+        name=PRODUCTION,
+        stage="production",
+        target={"kind": "local"},
+        secrets_connection="secrets",
+        signing_connection="signing",
+        traffic={"requests_per_second": 10},
+    )
+    return Release(
+        told.release, told.plan, {"production": environment}, told.ledger, home, lambda _: {}, lambda _: None
+    )
