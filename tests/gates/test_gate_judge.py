@@ -70,6 +70,15 @@ def test_a_fault_that_begins_late_is_found_in_a_soak():
     assert 400 < seconds <= 407
 
 
+def test_an_hour_of_equal_errors_does_not_hide_a_fault_that_begins_after_it():
+    """Bets that lost for an hour would need most of another one to win that back; restarted ones have lost little."""
+    steps = [(20, 20, number % 2, number % 2) for number in range(3600)] + [(20, 20, 4, 0)] * 100
+    soak = gate(metric(absolute_tolerance=0.0), minimum_seconds=3700, deadline_seconds=3800)
+    decision, seconds = first_verdict(Judge(soak), cumulative(steps))
+    assert decision.verdict is Verdict.FAIL
+    assert 3600 < seconds <= 3606
+
+
 def test_a_soak_passes_only_when_its_time_is_over():
     decision, seconds = first_verdict(Judge(gate(minimum_seconds=120)), steady(600))
     assert (decision.verdict, seconds) == (Verdict.PASS, 120)
@@ -205,6 +214,8 @@ def test_a_canary_alone_is_judged_by_what_is_recorded_of_stable():
     assert equal.verdict is Verdict.PASS
     assert bad.verdict is Verdict.FAIL
     assert seconds <= 3
+    assert bad.metrics["errors"].against_needed == pytest.approx(200)
+    assert bad.metrics["errors"].for_needed == pytest.approx(40)
 
 
 def test_a_canary_alone_needs_no_stable_arm_to_be_readable():

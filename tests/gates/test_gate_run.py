@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -279,6 +280,9 @@ def test_what_earlier_gates_counted_on_stable_is_the_baseline_of_a_canary_alone(
     soak = setup(gate(minimum_seconds=30), gate_id="soak", baselines=found)
     world.missing = {"stable/errors": "no process listed"}
     assert run(ledger, world, soak).verdict is Verdict.PASS
+    world = World()
+    assert run(ledger, world, replace(soak, gate_id="soak-2")).verdict is Verdict.PASS
+    assert samples(ledger, "r1", "soak-2")[-1].data["stable"]["errors"]["total"] > 0
     assert baselines(ledger, "r1", gate=gate(), **here) == found
 
 

@@ -58,6 +58,12 @@ def test_the_front_door_counts_errors_of_a_version_and_connections_that_it_refus
     assert totals.missing == {}
 
 
+def test_what_is_near_is_not_asked_through_the_proxy_of_the_environment(door, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "")
+    assert read(FrontDoor(door.page, (metric(),), VERSIONS)).missing == {}
+
+
 def test_the_front_door_counts_slow_answers_by_its_bucket(door):
     source = FrontDoor(door.page, (SLOW,), VERSIONS)
     before = absorb(None, read(source))
