@@ -49,7 +49,7 @@ class GateTrigger(BaseTrigger):
             self.log.error("%s", error)
             yield TaskFailedEvent(xcoms={"verdict": "INCONCLUSIVE", "reason": str(error)})
             return
-        self.log.info("%s: %s: %s", self.gate_id, decision.verdict.name, decision.reason)
-        xcoms = {"verdict": decision.verdict.name, "reason": decision.reason}
-        passed = decision.verdict.name == "PASS"
-        yield TaskSuccessEvent(xcoms=xcoms) if passed else TaskFailedEvent(xcoms=xcoms)
+        verdict = decision.verdict.name if decision.verdict else "no verdict"
+        self.log.info("%s: %s: %s", self.gate_id, verdict, decision.reason)
+        xcoms = {"verdict": verdict, "reason": decision.reason}
+        yield TaskSuccessEvent(xcoms=xcoms) if verdict == "PASS" else TaskFailedEvent(xcoms=xcoms)

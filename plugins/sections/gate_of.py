@@ -9,7 +9,7 @@ from roundtrip.plan.model import Plan
 
 
 def gate_of(
-    plan: Plan, task_id: str, gate_id: str, gate: str, stage: str, sentence: str, *, least_seconds: float = 0
+    plan: Plan, task_id: str, *, gate_id: str, gate: str, stage: str, sentence: str, least_seconds: float = 0
 ) -> GateSensor:
     """The gate `gate` of the plan as the task `task_id`; it waits at least `least_seconds` (a soak)."""
     return GateSensor(

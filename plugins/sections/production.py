@@ -26,10 +26,10 @@ def production(plan: Plan) -> TaskGroup:
                 gate_of(
                     plan,
                     f"gate_{wave.number}",
-                    f"production.wave_{wave.number}",
-                    plan.production.gate,
-                    "production",
-                    f"3.4 Monitor dashboards after wave {wave.number}.",
+                    gate_id=f"production.wave_{wave.number}",
+                    gate=plan.production.gate,
+                    stage="production",
+                    sentence=f"3.4 Monitor dashboards after wave {wave.number}.",
                 ),
             )
         ]
@@ -55,10 +55,10 @@ def production(plan: Plan) -> TaskGroup:
             gate_of(
                 plan,
                 "soak",
-                "production.soak",
-                plan.production.soak_gate,
-                "production",
-                f"3.4 Continue monitoring for {soak / 3600:g} hours (an environment may shorten it, and the dossier says so).",
+                gate_id="production.soak",
+                gate=plan.production.soak_gate,
+                stage="production",
+                sentence=f"3.4 Continue monitoring for {soak / 3600:g} hours (an environment may shorten it, and the dossier says so).",
                 least_seconds=soak,
             ),
             promote,

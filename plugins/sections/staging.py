@@ -32,10 +32,10 @@ def staging(plan: Plan) -> TaskGroup:
             gate_of(
                 plan,
                 "gate",
-                "staging.canary",
-                plan.staging.gate,
-                "staging",
-                "3.1 Monitor latency, error rates and order throughput.",
+                gate_id="staging.canary",
+                gate=plan.staging.gate,
+                stage="staging",
+                sentence="3.1 Monitor latency, error rates and order throughput.",
             ),
             step(
                 "take_all_traffic",

@@ -61,11 +61,14 @@ def pack(folder: Path, manifest: Manifest, destination: Path) -> str:
     """Write the bundle of `folder` to `destination` and return its digest, `sha256:…`."""
     text = json.dumps(asdict(manifest), sort_keys=True, indent=1).encode() + b"\n"
     beside = destination.with_name(destination.name + ".new")
-    with beside.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped:
-        with tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            archive.addfile(_entry(MANIFEST, size=len(text)), io.BytesIO(text))
-            for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-                _add(archive, folder, path)
+    with (
+        beside.open("wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        archive.addfile(_entry(MANIFEST, size=len(text)), io.BytesIO(text))
+        for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+            _add(archive, folder, path)
     digest = file_digest(beside)
     beside.rename(destination)
     return digest

@@ -287,7 +287,7 @@ def _answers(url: str) -> bool:
 def _redis_answers(port: int, password: str) -> bool:
     try:
         with redis.Redis(port=port, password=password, socket_timeout=1) as client:
-            return bool(client.ping())
+            return bool(client.execute_command("PING"))
     except redis.RedisError:
         return False
 

@@ -1,0 +1,26 @@
+"""Plan 3.5: a runbook for on-call engineers, and backlog tasks for what remains; both from what happened."""
+
+from __future__ import annotations
+
+import logging
+
+from roundtrip.forge import open_forge
+from roundtrip.narrative.client_traffic import record_traffic
+from roundtrip.narrative.runbook import backlog, runbook
+from roundtrip.release import Release
+
+log = logging.getLogger(__name__)
+
+
+def post_launch(release: Release) -> None:
+    """Write the runbook of the new version beside the dossier and put the backlog tasks into the forge."""
+    record_traffic(release)
+    events = release.ledger.events(release.id)
+    path = release.folder / "runbook.md"
+    beside = path.with_suffix(".new")
+    beside.write_text(runbook(release.id, events, release.plan), encoding="utf-8")
+    beside.rename(path)
+    numbers = open_forge(release).backlog(backlog(release.id, events, release.plan))
+    data = {"runbook": path.name, "backlog": list(numbers)}
+    release.ledger.append_once(release.id, "post_launch.done", "post_launch", data)
+    log.info("runbook: %s; backlog tasks: %s", path, ", ".join(map(str, numbers)) or "none")

@@ -1,0 +1,56 @@
+"""Plan 4.5: notify stakeholders, track the incident's timeline, draft the post-mortem.
+
+Rules:
+1. A channel that fails is recorded and never stops a rollback.
+2. The post-mortem is a view of the ledger: what was seen when, what decided, what it cost clients.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+
+from roundtrip.narrative.client_traffic import record_traffic
+from roundtrip.narrative.postmortem import postmortem
+from roundtrip.release import Release
+from roundtrip.rollback.restoring import stages
+
+log = logging.getLogger(__name__)
+
+
+def communicate(release: Release) -> None:
+    """Record the traffic's account, draft the post-mortem, and tell every channel of the environments."""
+    record_traffic(release)
+    path = release.folder / "postmortem.md"
+    beside = path.with_suffix(".new")
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(postmortem(release.id, release.ledger.events(release.id)), encoding="utf-8")
+    beside.rename(path)
+    log.info("post-mortem draft: %s", path)
+    where = ", ".join(release.environment(stage).name for stage in stages(release))
+    subject = f"{release.plan.platform} {release.plan.to_version} was rolled back in {where}"
+    for channel in sorted({c for stage in stages(release) for c in release.environment(stage).notify}):
+        _notify(release, channel, subject)
+
+
+def _notify(release: Release, channel: str, subject: str) -> None:
+    if channel != "file":
+        error = f"no channel '{channel}', known: file"
+        release.ledger.append(release.id, "notification.failed", {"channel": channel, "error": error})
+        log.error("notification: %s", error)
+        return
+    line = json.dumps({"at": datetime.now(UTC).isoformat(), "release": release.id, "subject": subject})
+    path = release.home.root / "notifications.jsonl"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as failure:
+        data = {"channel": channel, "error": str(failure)}
+        release.ledger.append(release.id, "notification.failed", data)
+        log.error("notification by %s failed: %s", channel, failure)
+        return
+    release.ledger.append(release.id, "notification.sent", {"channel": channel, "subject": subject})
+    log.info("notified %s: %s", channel, subject)
