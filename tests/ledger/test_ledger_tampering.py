@@ -133,7 +133,7 @@ def test_rows_that_were_removed_moved_or_inserted_are_found(new_url, what):
 def test_a_changed_column_is_found_and_named_by_number_in_both_databases(new_url, column):
     url = new_url()
     ledger = filled(url)
-    change(url, f'UPDATE roundtrip_events SET "{column}" = "{column}" || \' \' WHERE seq = 2')
+    change(url, f'UPDATE roundtrip_events SET "{column}" = "{column}" || \' \' WHERE seq = 2')  # noqa: S608
     with pytest.raises(LedgerError, match="at event 2 "):
         ledger.verify()
     with pytest.raises(LedgerError, match="at event 2 "):
