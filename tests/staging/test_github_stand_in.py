@@ -172,3 +172,13 @@ def test_without_its_variables_the_process_ends_and_names_the_one() -> None:
     assert ended.returncode == os.EX_CONFIG
     assert "GITHUB_SECRET is not set" in ended.stderr
     assert "an-id" not in ended.stderr
+
+
+@pytest.mark.anyio
+async def test_a_client_may_name_itself_by_http_basic_encoded_as_a_form(bed: Bed) -> None:
+    bed.stand_in.client_secret = "se:cr/et+%"
+    code = await bed.code()
+    encoded = base64.b64encode(b"an-id:se%3Acr%2Fet%2B%25").decode()
+    headers = {**JSON, "authorization": f"Basic {encoded}"}
+    response = await bed.client.post("/login/oauth/access_token", data={"code": code}, headers=headers)
+    assert response.json()["token_type"] == "bearer"

@@ -30,7 +30,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -229,11 +229,11 @@ async def _parameters(request: Request) -> dict[str, str]:
         sent |= {name: str(value) for name, value in (await request.json()).items()}
     else:
         sent |= dict(parse_qsl(body.decode()))
-    # RFC 6749, 2.3.1: a client may name itself by HTTP Basic instead.
+    # RFC 6749, 2.3.1: a client may name itself by HTTP Basic instead, each part encoded as in a form.
     kind, _, credentials = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "basic":
         client_id, _, client_secret = base64.b64decode(credentials).decode().partition(":")
-        sent |= {"client_id": client_id, "client_secret": client_secret}
+        sent |= {"client_id": unquote_plus(client_id), "client_secret": unquote_plus(client_secret)}
     return sent
 
 
