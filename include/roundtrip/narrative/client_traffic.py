@@ -5,7 +5,9 @@ Rules:
    release.
 2. An account that does not reach the end of a phase is recorded as incomplete, with the reason. It is
    never zero.
-3. A phase is recorded once; called again, for instance after a rollback by hand, only new phases are added.
+3. A phase is recorded once and ends where the release was then; called again, for instance after a
+   rollback by
+   hand, only new phases are added.
 """
 
 from __future__ import annotations
