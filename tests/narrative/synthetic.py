@@ -268,7 +268,7 @@ class Told:
         for service in self.plan.services:
             about = {"digest": digest(service), "signature": "MEUCIQ", "key_fingerprint": "SHA256:1w3Jx0cV"}
             self.say("sign.signed", about, f"{service}-1.1.0.tar")
-        self.say("sign.published", {"folder": "v1.1.0", "files": ["SHA256SUMS", "sbom.cdx.json"]})
+        self.say("sign.published", {"folder": "v1.1.0", "files": ["SHA256SUMS", "sbom.cdx.json"]}, "v1.1.0")
         files = {f"{service}-1.1.0.tar": digest(service) for service in self.plan.services}
         self.say("verify.passed", {"environment": PRODUCTION, "version": "1.1.0", "files": files})
         self.say("merge.done", {"commit": COMMIT})

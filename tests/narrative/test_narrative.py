@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roundtrip.errors import LedgerError
-from roundtrip.narrative.checked import seconds_in_words
+from roundtrip.narrative.checked import gaps, seconds_in_words
 from roundtrip.narrative.client_traffic import phases, record_traffic, traffic_folder
 from roundtrip.narrative.incident import incident
 from roundtrip.narrative.markdown import inline
@@ -234,3 +234,35 @@ def _release(told: Told, home: Home) -> Release:
     return Release(
         told.release, told.plan, {"production": environment}, told.ledger, home, lambda _: {}, lambda _: None
     )
+
+
+def test_an_item_that_was_inspected_again_counts_as_it_was_found_last(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    stop = {"what": "1 test failed", "where": "api", "remedy": "mend it", "severity": "stop"}
+    told.say(
+        "checklist.item", {"item": "tests", "sentence": "2.7", "checked": True, "findings": [stop]}, "tests"
+    )
+    told.say(
+        "checklist.item", {"item": "tests", "sentence": "2.7", "checked": True, "findings": []}, "tests#2"
+    )
+    story = story_of(told)
+    assert {item: event.key for item, event in story.checklist().items()} == {"tests": "tests#2"}
+    assert not [item for item in backlog(told.release, story.events, told.plan) if "checklist" in item.labels]
+    assert len([e for e in timeline(story) if e.what.startswith("Checklist: tests")]) == 2, "both are told"
+
+
+def test_a_second_build_taken_from_an_earlier_release_is_said_openly(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    assert not [gap for gap in gaps(story_of(told), told.plan) if "second build" in gap.what]
+    other = Told(tmp_path, release="next")
+    other.opened()
+    for service in other.plan.services:
+        other.say(
+            "build.reproduced",
+            {"first": "x", "second": "x", "same": True, "reused": service == "api"},
+            service,
+        )
+    found = [gap.what for gap in gaps(story_of(other), other.plan)]
+    assert "second build of api" in found
+    assert not [what for what in found if what.startswith("reproducible build")]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from roundtrip.dossier.artefacts import bundles, files, verifications
 from roundtrip.dossier.gates import GateView, gate_views
+from roundtrip.dossier.rows import Row, text
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.checked import Gap, gaps, seconds_in_words
 from roundtrip.narrative.incident import Incident, incident
@@ -36,14 +37,6 @@ class Fact:
     label: str
     value: str
     is_code: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table: its cells, and a tone where it holds a verdict."""
-
-    cells: tuple[str, ...]
-    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,11 +85,11 @@ def page(story: Story, plan: Plan, seal: Seal) -> Page:
         sentence=OUTCOME_SENTENCES.get(story.outcome, "The release has not ended; this page is a draft."),
         facts=_facts(story, plan),
         gaps=gaps(story, plan),
-        checklist=tuple(_item(e) for e in story.all("checklist.item")),
-        findings=tuple(row for e in story.all("checklist.item") for row in _findings(e)),
-        bundles=_bundles(story),
-        files=_files(story),
-        verifications=_verifications(story),
+        checklist=tuple(_item(item, e) for item, e in story.checklist().items()),
+        findings=tuple(row for item, e in story.checklist().items() for row in _findings(item, e)),
+        bundles=bundles(story),
+        files=files(story),
+        verifications=verifications(story),
         gates=gate_views(story),
         deployments=tuple(_deployment(e) for e in story.all("converge.finished")),
         smoke=tuple(_smoke(e) for e in story.all("smoke.result")),
@@ -109,11 +102,6 @@ def page(story: Story, plan: Plan, seal: Seal) -> Page:
         timeline=timeline(story),
         seal=seal,
     )
-
-
-def _text(data: Mapping[str, Any], name: str) -> str:
-    value = data.get(name)
-    return MISSING if value is None or value == "" else str(value)
 
 
 def _facts(story: Story, plan: Plan) -> tuple[Fact, ...]:
@@ -129,7 +117,7 @@ def _facts(story: Story, plan: Plan) -> tuple[Fact, ...]:
         Fact("Took", seconds_in_words(round(story.duration.total_seconds()))),
         Fact("Triggered by", opened.actor if opened else MISSING),
         Fact("Commit", story.commit or MISSING, True),
-        Fact("Plan digest", _text(started, "plan_digest"), True),
+        Fact("Plan digest", text(started, "plan_digest"), True),
         *(
             Fact(f"Environment, {s}", f"{name} {digests.get(s, '')}".strip(), True)
             for s, name in environments.items()
@@ -138,104 +126,43 @@ def _facts(story: Story, plan: Plan) -> tuple[Fact, ...]:
     )
 
 
-def _item(event: Event) -> Row:
+def _item(name: str, event: Event) -> Row:
     found = event.data.get("findings", [])
     stops = sum(1 for f in found if f.get("severity") == "stop")
-    name, sentence = str(event.key), str(event.data.get("sentence", ""))
+    sentence = str(event.data.get("sentence", ""))
     if event.data.get("checked") is not True:
-        return Row((name, sentence, f"not checked: {_text(event.data, 'reason')}"), "note")
+        return Row((name, sentence, f"not checked: {text(event.data, 'reason')}"), "note")
     if stops:
         return Row((name, sentence, f"{stops} stop the release, besides {noted(len(found) - stops)}"), "bad")
     return Row((name, sentence, noted(len(found))), "good")
 
 
-def _findings(event: Event) -> list[Row]:
+def _findings(item: str, event: Event) -> list[Row]:
     return [
         Row(
-            (str(event.key), _text(f, "what"), _text(f, "where"), _text(f, "remedy")),
+            (item, text(f, "what"), text(f, "where"), text(f, "remedy")),
             "bad" if f.get("severity") == "stop" else "",
         )
         for f in event.data.get("findings", [])
     ]
 
 
-def _bundles(story: Story) -> tuple[Row, ...]:
-    again = {e.key: e for e in story.all("build.reproduced")}
-    rows = []
-    for event in story.all("build.bundle"):
-        second = again.get(_text(event.data, "service"))
-        same = (
-            "not built again"
-            if second is None
-            else "same digest"
-            if second.data.get("same") is True
-            else "differs"
-        )
-        size = event.data.get("size_bytes")
-        cells = (_text(event.data, "service"), _text(event.data, "version"), _text(event.data, "digest"))
-        shown = f"{size:,}".replace(",", "\u202f") if isinstance(size, int) else MISSING
-        rows.append(Row((*cells, shown, same), "bad" if same == "differs" else ""))
-    return tuple(rows)
-
-
-def _files(story: Story) -> tuple[Row, ...]:
-    """SBOM, checksums, signatures and the tag."""
-    rows = [
-        Row(
-            (
-                "SBOM",
-                _text(e.data, "file"),
-                _text(e.data, "digest"),
-                f"{_text(e.data, 'components')} components",
-            )
-        )
-        for e in story.all("build.sbom")
-    ]
-    rows += [
-        Row(("checksums", _text(e.data, "file"), _text(e.data, "digest"), ""))
-        for e in story.all("build.checksums")
-    ]
-    rows += [
-        Row(("signature", str(e.key), _text(e.data, "digest"), f"key {_text(e.data, 'key_fingerprint')}"))
-        for e in story.all("sign.signed")
-    ]
-    rows += [
-        Row(("tag", _text(e.data, "tag"), _text(e.data, "commit"), "")) for e in story.all("sign.tagged")
-    ]
-    rows += [
-        Row(("published", _text(e.data, "folder"), "", f"{len(e.data.get('files', []))} files"))
-        for e in story.all("sign.published")
-    ]
-    return tuple(rows)
-
-
-def _verifications(story: Story) -> tuple[Row, ...]:
-    rows = []
-    for event in story.events:
-        about = (f"{event.at:%H:%M:%S}", _text(event.data, "environment"), _text(event.data, "version"))
-        if event.kind == "verify.passed":
-            rows.append(Row((*about, f"passed, {len(event.data.get('files', {}))} files"), "good"))
-        elif event.kind == "verify.refused":
-            rows.append(Row((*about, f"refused: {_text(event.data, 'reason')}"), "bad"))
-    return tuple(rows)
-
-
 def _deployment(event: Event) -> Row:
-    who = _text(event.data, "holder")
+    who = text(event.data, "holder")
     return Row(
-        (f"{event.at:%H:%M:%S}", _text(event.data, "environment"), who, placed(event.data.get("observed")))
+        (f"{event.at:%H:%M:%S}", text(event.data, "environment"), who, placed(event.data.get("observed")))
     )
 
 
 def _smoke(event: Event) -> Row:
     environment, version, test = _smoke_name(event)
     ok = event.data.get("ok") is True
-    detail = "" if ok else f": {_text(event.data, 'detail')}"
+    detail = "" if ok else f": {text(event.data, 'detail')}"
     cells = (
         environment,
         version,
         test,
-        f"{_text(event.data, 'seconds')} s",
+        f"{text(event.data, 'seconds')} s",
         f"{'ok' if ok else 'failed'}{detail}",
     )
     return Row(cells, "good" if ok else "bad")
@@ -255,7 +182,7 @@ def _traffic(event: Event) -> Row:
     incomplete = event.data.get("incomplete")
     remark = f"incomplete: {incomplete}" if incomplete else by_whom
     tone = "bad" if failed or incomplete else ""
-    return Row((environment, phase, _text(event.data, "sent"), _text(event.data, "failed"), remark), tone)
+    return Row((environment, phase, text(event.data, "sent"), text(event.data, "failed"), remark), tone)
 
 
 def _traffic_sum(events: tuple[Event, ...]) -> Row:
@@ -265,7 +192,7 @@ def _traffic_sum(events: tuple[Event, ...]) -> Row:
 
 def _step(event: Event) -> Row:
     step = str(event.data.get("step") or event.key or MISSING).rpartition("/")[2].replace("_", " ")
-    return Row((f"{event.at:%H:%M:%S}", _text(event.data, "environment"), step, _text(event.data, "detail")))
+    return Row((f"{event.at:%H:%M:%S}", text(event.data, "environment"), step, text(event.data, "detail")))
 
 
 def _restored(event: Event) -> Row:
@@ -290,20 +217,20 @@ def _people(story: Story) -> tuple[Row, ...]:
         Row(
             (
                 f"{e.at:%H:%M:%S}",
-                _text(e.data, "by"),
-                f"{_text(e.data, 'decision')} {e.key or ''}",
+                text(e.data, "by"),
+                f"{text(e.data, 'decision')} {e.key or ''}",
                 str(e.data.get("reason") or ""),
             )
         )
         for e in story.all("approval")
     ]
     rows += [
-        Row((f"{e.at:%H:%M:%S}", _text(e.data, "channel"), "was notified", str(e.data.get("subject") or "")))
+        Row((f"{e.at:%H:%M:%S}", text(e.data, "channel"), "was notified", str(e.data.get("subject") or "")))
         for e in story.all("notification.sent")
     ]
     rows += [
         Row(
-            (f"{e.at:%H:%M:%S}", _text(e.data, "channel"), "could not be notified", _text(e.data, "error")),
+            (f"{e.at:%H:%M:%S}", text(e.data, "channel"), "could not be notified", text(e.data, "error")),
             "bad",
         )
         for e in story.all("notification.failed")

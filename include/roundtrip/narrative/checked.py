@@ -69,8 +69,8 @@ def _soak(story: Story) -> list[Gap]:
 
 def _checklist(story: Story) -> list[Gap]:
     return [
-        Gap(f"checklist item {event.key}", str(event.data.get("reason") or "no reason was given"))
-        for event in story.all("checklist.item")
+        Gap(f"checklist item {item}", str(event.data.get("reason") or "no reason was given"))
+        for item, event in story.checklist().items()
         if event.data.get("checked") is not True
     ]
 
@@ -103,10 +103,17 @@ def _gates(story: Story, plan: Plan) -> list[Gap]:
 
 
 def _built(story: Story, plan: Plan) -> list[Gap]:
-    same = {event.key for event in story.all("build.reproduced") if event.data.get("same") is True}
-    missing = [service for service in plan.services if service not in same]
-    if not missing:
-        return []
-    return [
-        Gap(f"reproducible build of {', '.join(missing)}", "no second build with the same digest is recorded")
-    ]
+    """Services that this release did not build twice itself."""
+    again = {
+        event.key: event.data for event in story.all("build.reproduced") if event.data.get("same") is True
+    }
+    missing = [service for service in plan.services if service not in again]
+    earlier = [service for service in plan.services if again.get(service, {}).get("reused") is True]
+    found = []
+    if missing:
+        why = "no second build with the same digest is recorded"
+        found.append(Gap(f"reproducible build of {', '.join(missing)}", why))
+    if earlier:
+        why = "two builds of the same source were compared in an earlier release, and not again in this one"
+        found.append(Gap(f"second build of {', '.join(earlier)}", why))
+    return found

@@ -121,12 +121,12 @@ def _back(release: str, plan: Plan) -> str:
 def _notes(story: Story) -> list[BacklogItem]:
     return [
         BacklogItem(
-            key=f"{story.release}/{event.key}/{number}",
-            title=f"{event.key}: {' '.join(str(finding.get('what', '')).split())}",
+            key=f"{story.release}/{item}/{number}",
+            title=f"{item}: {' '.join(str(finding.get('what', '')).split())}",
             body=f"Where: {code(finding.get('where', ''))}\n\nWhat to do: {inline(finding.get('remedy', ''))}\n",
             labels=("checklist",),
         )
-        for event in story.all("checklist.item")
+        for item, event in story.checklist().items()
         for number, finding in enumerate(event.data.get("findings", []), 1)
     ]
 

@@ -110,6 +110,10 @@ class Story:
         found = self.all(kind)
         return found[0] if found else None
 
+    def checklist(self) -> Mapping[str, Event]:
+        """The newest inspection of each item of the checklist, by item."""
+        return {str(event.data.get("item") or event.key): event for event in self.all("checklist.item")}
+
     def gates(self) -> tuple[GateStory, ...]:
         """Every gate that began or was decided, in the order in which they began."""
         ids = dict.fromkeys(

@@ -79,7 +79,7 @@ def _failed(e: Event) -> Told:
 def _item(e: Event) -> Told:
     findings = e.data.get("findings", [])
     stops = sum(1 for f in findings if f.get("severity") == "stop")
-    name = f"Checklist: {e.key}"
+    name = f"Checklist: {e.data.get('item') or e.key}"
     if e.data.get("checked") is not True:
         return f"{name}: not checked", _text(e.data, "reason"), Tone.NOTE
     if stops:
@@ -146,7 +146,7 @@ def _refused(e: Event) -> Told:
 def _verified(e: Event) -> Told:
     files = e.data.get("files", {})
     what = f"{_text(e.data, 'environment')}: {_text(e.data, 'version')} is what was signed or recorded"
-    return what, f"{len(files)} files", Tone.PLAIN
+    return what, f"by {e.data.get('by', 'digest')}, {len(files)} files", Tone.PLAIN
 
 
 def _approval(e: Event) -> Told:
@@ -172,6 +172,15 @@ def _restored(e: Event) -> Told:
     kept, grown = redis.get("kept", MISSING), redis.get("grown", [])
     detail = f"Redis: {kept} keys as before, {len(grown)} grown by the stable version"
     return f"{e.key}: equals its snapshot", detail, Tone.GOOD
+
+
+def _drill(e: Event) -> Told:
+    found, back, budget = (_text(e.data, f"{n}_seconds") for n in ("detection", "recovery", "budget"))
+    return (
+        "Drill assessed",
+        f"found after {found} s, restored after {back} s more, budget {budget} s",
+        Tone.NOTE,
+    )
 
 
 def _traffic(e: Event) -> Told:
@@ -211,10 +220,12 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "release.started": _started,
     "task.failed": _failed,
     "checklist.item": _item,
+    "checklist.passed": _plain("Checklist passed"),
     "candidate.chosen": _plain("Release candidate chosen", "commit"),
     "build.bundle": _bundle,
     "build.reproduced": _reproduced,
     "build.sbom": _plain("SBOM written", "digest"),
+    "build.zip": _plain("Release zip written", "digest"),
     "build.checksums": _plain("Checksums written", "digest"),
     "snapshot.taken": _plain("{key}: snapshot taken"),
     "converge.started": _converging,
@@ -226,7 +237,7 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "smoke.result": _smoke,
     "sign.signed": _plain("Signed {key}", "digest"),
     "sign.tagged": _plain("Tagged", "tag"),
-    "sign.published": _plain("Published", "folder"),
+    "sign.published": _plain("Published {key}"),
     "verify.passed": _verified,
     "verify.refused": _refused,
     "merge.done": _plain("Release branch merged", "commit"),
@@ -236,6 +247,8 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "rollback.begun": _rollback,
     "rollback.step": _step,
     "rollback.verified": _restored,
+    "post_launch.done": _plain("Runbook and backlog written", "runbook"),
+    "drill.assessed": _drill,
     "notification.sent": _plain("Notified", "channel"),
     "notification.failed": _plain("A notification failed", "error"),
     "traffic.summary": _traffic,

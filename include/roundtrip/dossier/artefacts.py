@@ -1,0 +1,71 @@
+"""Artefacts on the page: bundles, SBOM, checksums, signatures, and what was verified before deployments."""
+
+from __future__ import annotations
+
+from roundtrip.dossier.rows import Row, text
+from roundtrip.narrative.story import MISSING, Story
+
+
+def bundles(story: Story) -> tuple[Row, ...]:
+    """Every bundle with its digest, and whether a second build gave the same."""
+    again = {e.key: e for e in story.all("build.reproduced")}
+    rows = []
+    for event in story.all("build.bundle"):
+        second = again.get(text(event.data, "service"))
+        same = "not built again"
+        if second is not None:
+            same = "same digest" if second.data.get("same") is True else "differs"
+            same += ", in an earlier release" if second.data.get("reused") is True else ""
+        size = event.data.get("size_bytes")
+        cells = (text(event.data, "service"), text(event.data, "version"), text(event.data, "digest"))
+        shown = f"{size:,}".replace(",", "\u202f") if isinstance(size, int) else MISSING
+        rows.append(Row((*cells, shown, same), "bad" if same.startswith("differs") else ""))
+    return tuple(rows)
+
+
+def files(story: Story) -> tuple[Row, ...]:
+    """SBOM, checksums, signatures and the tag."""
+    rows = [
+        Row(
+            (
+                "SBOM",
+                text(e.data, "file"),
+                text(e.data, "digest"),
+                f"{text(e.data, 'components')} components",
+            )
+        )
+        for e in story.all("build.sbom")
+    ]
+    rows += [
+        Row((e.kind.removeprefix("build."), text(e.data, "file"), text(e.data, "digest"), ""))
+        for e in (*story.all("build.zip"), *story.all("build.checksums"))
+    ]
+    rows += [
+        Row(("signature", str(e.key), text(e.data, "digest"), f"key {text(e.data, 'key_fingerprint')}"))
+        for e in story.all("sign.signed")
+    ]
+    rows += [Row(("tag", text(e.data, "tag"), text(e.data, "commit"), "")) for e in story.all("sign.tagged")]
+    rows += [
+        Row(("published", str(e.key), "", f"{len(e.data.get('files', []))} files"))
+        for e in story.all("sign.published")
+    ]
+    return tuple(rows)
+
+
+def verifications(story: Story) -> tuple[Row, ...]:
+    rows = []
+    for event in story.events:
+        about = (f"{event.at:%H:%M:%S}", text(event.data, "environment"), text(event.data, "version"))
+        if event.kind == "verify.passed":
+            rows.append(
+                Row(
+                    (
+                        *about,
+                        f"passed, {len(event.data.get('files', {}))} files by {event.data.get('by', 'digest')}",
+                    ),
+                    "good",
+                )
+            )
+        elif event.kind == "verify.refused":
+            rows.append(Row((*about, f"refused: {text(event.data, 'reason')}"), "bad"))
+    return tuple(rows)
