@@ -8,7 +8,6 @@ Rules:
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 from roundtrip.dossier import write_dossier
 from roundtrip.errors import PromotionError, RollbackError
@@ -55,19 +54,22 @@ def assess_drill(release: Release) -> None:
         )
     placed = release.ledger.events(release.id, kind="deployed")[0].at
     restored = release.ledger.events(release.id, kind="rollback.verified")[-1].at
-    detection, recovery = verdicts[0].at - placed, restored - verdicts[0].at
-    budget = timedelta(seconds=release.plan.rollback.budget_seconds)
+    detection, recovery = (
+        (verdicts[0].at - placed).total_seconds(),
+        (restored - verdicts[0].at).total_seconds(),
+    )
+    budget = release.plan.rollback.budget_seconds
     data = {
-        "detection_seconds": detection.total_seconds(),
-        "recovery_seconds": recovery.total_seconds(),
-        "budget_seconds": budget.total_seconds(),
+        "passed": detection + recovery <= budget,
+        "detection_seconds": detection,
+        "recovery_seconds": recovery,
+        "budget_seconds": budget,
     }
     release.ledger.append(release.id, "drill.assessed", data)
-    log.info("found after %s, restored after another %s, budget %s", detection, recovery, budget)
-    if detection + recovery > budget:
+    log.info("found after %.1f s, restored after another %.1f s, budget %g s", detection, recovery, budget)
+    if not data["passed"]:
         raise RollbackError(
-            f"detection and recovery: expected at most {budget.total_seconds():.0f} s, "
-            f"got {(detection + recovery).total_seconds():.0f} s",
+            f"detection and recovery: expected at most {budget:g} s, got {detection + recovery:.1f} s",
             where=f"drill {release.id}",
             remedy="see where the time went in the dossier's timeline",
         )

@@ -20,6 +20,11 @@ from roundtrip.plan.model import Plan
 from roundtrip.targets.protocol import SecretsSource, Target
 
 
+def release_id(dag_id: str, run_id: str) -> str:
+    """The release of a DAG run: names it in the ledger and its folder."""
+    return f"{dag_id}.{run_id.replace(':', '-').replace('+', '-')}"
+
+
 @dataclass(frozen=True)
 class Release:
     """One run of one plan."""
@@ -57,4 +62,4 @@ class Release:
         return self.environments[stage]
 
 
-__all__ = ["Home", "Release"]
+__all__ = ["Home", "Release", "release_id"]

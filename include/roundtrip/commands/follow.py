@@ -1,0 +1,105 @@
+"""Follows a DAG run until it has ended, and shows what happens: tasks from Airflow, evidence from the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from roundtrip.commands.airflow_api import AirflowApi, Task
+from roundtrip.ledger.ledger import Event, Ledger
+
+FOLLOW_LIMIT_SECONDS = 26 * 3600
+POLL_SECONDS = 1.0
+EVIDENCE_SECONDS = 5.0
+ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+
+
+@dataclass
+class Follower:
+    """One run of one DAG, of one release."""
+
+    api: AirflowApi
+    ledger: Ledger
+    console: Console
+    dag_id: str
+    run_id: str
+    release: str
+
+    def follow(self) -> str:
+        """Show the run until it has ended; its state as Airflow has it."""
+        shown: dict[str, str] = {}
+        seen, said = self._newest(), 0.0
+        deadline = time.monotonic() + FOLLOW_LIMIT_SECONDS
+        state = "queued"
+        while time.monotonic() < deadline:
+            state = self.api.run_state(self.dag_id, self.run_id)
+            for task in sorted(
+                self.api.tasks(self.dag_id, self.run_id), key=lambda t: t.end or t.start or "9"
+            ):
+                if task.state != shown.get(task.id) and task.state in (*ENDED, "running", "deferred"):
+                    shown[task.id] = task.state
+                    self._say_task(task)
+            for event in self.ledger.events(self.release, after=seen):
+                seen = event.seq
+                if event.kind == "gate.sample" and time.monotonic() - said < EVIDENCE_SECONDS:
+                    continue
+                said = time.monotonic() if event.kind == "gate.sample" else said
+                self._say_event(event)
+            if state in ("success", "failed", "none"):
+                return state
+            time.sleep(POLL_SECONDS)
+        return state
+
+    def times(self) -> Table:
+        """Where the time went, by section."""
+        spans: dict[str, list[str]] = defaultdict(list)
+        for task in self.api.tasks(self.dag_id, self.run_id):
+            if task.start and task.end and task.state in ("success", "failed"):
+                spans[task.id.partition(".")[0]] += [task.start, task.end]
+        table = Table(title="Where the time went", title_justify="left")
+        table.add_column("section")
+        table.add_column("seconds", justify="right")
+        for section, moments in sorted(spans.items(), key=lambda item: min(item[1])):
+            table.add_row(section, f"{(_moment(max(moments)) - _moment(min(moments))).total_seconds():.1f}")
+        return table
+
+    def _newest(self) -> int:
+        events = self.ledger.events(self.release)
+        return events[-1].seq if events else 0
+
+    def _say_task(self, task: Task) -> None:
+        if task.state in ("skipped", "upstream_failed", "removed"):
+            return
+        marks = {"success": "✓", "failed": "✗", "running": "…", "deferred": "…"}
+        seconds = (
+            f" {(_moment(task.end) - _moment(task.start)).total_seconds():.1f} s"
+            if task.start and task.end
+            else ""
+        )
+        style = {"success": "green", "failed": "red"}.get(task.state)
+        self.console.print(f"{marks[task.state]} {task.id}{seconds}", style=style, highlight=False)
+
+    def _say_event(self, event: Event) -> None:
+        data = event.data
+        if event.kind == "gate.sample":
+            waiting = ", ".join(f"{name}: {one}" for name, one in sorted(data.get("canary", {}).items()))
+            self.console.print(f"    {event.key}: canary {waiting}", style="dim", highlight=False)
+        elif event.kind == "gate.verdict":
+            self.console.print(f"    {event.key}: {data['verdict']}: {data['reason']}", highlight=False)
+        elif event.kind == "gate.pulled":
+            self.console.print(
+                f"    {event.key}: the canary's traffic is pulled", style="yellow", highlight=False
+            )
+        elif event.kind == "task.failed":
+            self.console.print(f"    {data['task']}: {data['error']}", style="red", highlight=False)
+        elif event.kind == "rollback.begun":
+            self.console.print(f"    rollback: {data['why']}", style="yellow", highlight=False)
+
+
+def _moment(text: str | None) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else datetime.now(UTC)

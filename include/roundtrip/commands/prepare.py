@@ -1,0 +1,149 @@
+"""Prepares this machine for a release: what stands, what runs, what was released before.
+
+Rules:
+1. Every step may be repeated and changes nothing that is right already.
+2. The stable version was built, signed and published as any other; it is made here once, by the same code.
+3. Environments start a release at the plan's stable version. One that runs a promoted version is taken back by the
+   rollback DAG, as a person would.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from roundtrip.build.artefacts import make_stable
+from roundtrip.embedded.airflow import EmbeddedAirflow
+from roundtrip.embedded.secrets import local_secrets, make_secrets
+from roundtrip.errors import PlanError
+from roundtrip.forge import lay_platform
+from roundtrip.ledger.ledger import Ledger
+from roundtrip.narrative.client_traffic import traffic_folder
+from roundtrip.plan.deployment import whole
+from roundtrip.plan.environment import Environment
+from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_environment, load_plan
+from roundtrip.plan.model import Plan
+from roundtrip.sign.keys import new_keys, signing_key
+from roundtrip.sign.publishing import publish_folder
+from roundtrip.sign.signing import sign_folder
+from roundtrip.supervision.daemon import Program
+from roundtrip.targets.bundles import BundleStore
+from roundtrip.targets.local.target import LocalTarget
+from roundtrip.verification.published import bundle_name, load_public_key, verify_release
+
+ROOT = Path(__file__).resolve().parents[3]
+INCLUDE = ROOT / "include"
+STAGES = ("staging", "production")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine, one plan and its environments."""
+
+    home: Home
+    plan: Plan
+    environments: Mapping[str, Environment]
+    say: Say
+
+    @property
+    def airflow(self) -> EmbeddedAirflow:
+        return EmbeddedAirflow(self.home, ROOT)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(os.environ.get("ROUNDTRIP_LEDGER_URL", self.home.ledger_url))
+
+    def secrets(self, connection: str) -> Mapping[str, str]:
+        return local_secrets(self.home)(connection)
+
+    def target(self, stage: str) -> LocalTarget:
+        return LocalTarget(self.environments[stage], self.plan, self.home, self.secrets)
+
+
+def open_machine(plan: str, prefix: str, say: Say) -> Machine:
+    """Read the plan and its environments. Raises PlanError before anything is touched."""
+    home = Home(Path(os.environ.get("ROUNDTRIP_HOME", ROOT / ".roundtrip")).resolve())
+    path = INCLUDE / "plans" / f"{plan}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise PlanError(
+            f"no plan '{plan}', known: {known}", where=str(path.parent), remedy="name one of them"
+        )
+    files = {stage: INCLUDE / "environments" / f"{prefix}_{stage}.yaml" for stage in STAGES}
+    environments = {stage: load_environment(file) for stage, file in files.items()}
+    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Machine(home, load_plan(path), environments, say)
+
+
+def make_keys(machine: Machine) -> None:
+    """The local environments' secrets and the signing keys."""
+    make_secrets(machine.home, machine.environments, new_keys)
+
+
+def lay(machine: Machine, fault: str) -> None:
+    """The platform's repository, whose working branch carries `fault` when one is named."""
+    commit = lay_platform(machine.home.repository, machine.plan, fault=fault)
+    machine.say(
+        f"repository: working branch at {commit[:12]}" + (f", with the fault '{fault}'" if fault else "")
+    )
+
+
+def publish_stable(machine: Machine) -> dict[str, str]:
+    """The stable version's digests by service; built, signed and published when it was not yet."""
+    plan, home = machine.plan, machine.home
+    folder = home.releases / f"{plan.repository.tag_prefix}{plan.from_version}"
+    connection = machine.environments["production"].signing_connection
+    secrets = machine.secrets(connection)
+    if not folder.exists():
+        machine.say(f"building {plan.from_version}, once")
+        made = home.root / "platform" / f"making-{plan.from_version}"
+        commit = make_stable(plan, home, home.repository, made)
+        sign_folder(made, signing_key(secrets, connection))
+        publish_folder(made, home, plan, plan.from_version, commit)
+    digests = verify_release(folder, plan.from_version, plan.services, load_public_key(secrets["public_key"]))
+    store = BundleStore(home.store)
+    for service, digest in digests.items():
+        if not store.path(digest).exists():
+            store.put(folder / "assets" / bundle_name(service, plan.from_version))
+    return digests
+
+
+def start_environments(machine: Machine, bundles: Mapping[str, str]) -> None:
+    """Both environments up; one that runs nothing yet gets the stable version; their traffic runs."""
+    for stage in STAGES:
+        target, environment = machine.target(stage), machine.environments[stage]
+        addresses = target.infrastructure.up()
+        if not target.observe().placements:
+            version = machine.plan.from_version
+            desired = whole(version, machine.plan, bundles, target.configurations(version))
+            token = machine.ledger.take_token(environment.name, release="setup", holder="prepare")
+            target.converge(desired, token)
+        _start_traffic(machine, stage)
+        machine.say(f"{environment.name}: {addresses.front_door}")
+
+
+def stop_everything(machine: Machine) -> None:
+    """End every process that was started for this state folder."""
+    machine.airflow.down()
+    for stage in STAGES:
+        machine.target(stage).infrastructure.down()
+
+
+def _start_traffic(machine: Machine, stage: str) -> None:
+    environment, target = machine.environments[stage], machine.target(stage)
+    if environment.traffic is None:
+        return
+    command = [sys.executable, "-m", "roundtrip.traffic", "--front-door", target.addresses().front_door]
+    command += ["--rps", str(environment.traffic.requests_per_second)]
+    command += ["--state", str(traffic_folder(machine.home, environment.name))]
+    command += ["--versions", machine.plan.from_version, machine.plan.to_version]
+    folder = machine.home.environment(environment.name)
+    target.infrastructure.daemon.put(
+        Program("traffic", command, folder, {"PYTHONPATH": str(INCLUDE)}, priority=9999)
+    )
