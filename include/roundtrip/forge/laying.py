@@ -41,6 +41,8 @@ __pycache__/
 .venv/
 .*_cache/
 *.tsbuildinfo
+next-env.d.ts
+.env
 conf/secrets.env
 """
 """What building and testing leave in the platform's folders on a developer's machine."""
