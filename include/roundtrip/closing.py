@@ -11,6 +11,7 @@ import logging
 
 from roundtrip.dossier import write_dossier
 from roundtrip.errors import PromotionError, RollbackError
+from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.release import Release
 from roundtrip.rollout.outcome import Ended, Outcome, decide
 
@@ -77,6 +78,7 @@ def assess_drill(release: Release) -> None:
 
 def _record(release: Release) -> Ended:
     ended = decide(release)
+    record_traffic(release)
     release.ledger.append(
         release.id, "release.outcome", {"outcome": ended.outcome.value, "reason": ended.reason}
     )
