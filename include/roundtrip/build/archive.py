@@ -1,47 +1,64 @@
-"""The zip of a release: bundles, SBOM, and the configuration and run files of the platform (plan 2.9)."""
+"""The zip of a release (plan 2.9, 3.3): bundles, SBOM, checksums, and the platform's run and configuration files.
+
+Rules:
+1. The platform's files are those of the commit outside the services' folders: what the bundles do not have.
+2. The same content gives the same file: sorted, one fixed time, only the executable bit of the mode.
+3. `SHA256SUMS` is in sha256sum's format and names every artefact beside it, but signatures and itself.
+"""
 
 from __future__ import annotations
 
+import io
+import tarfile
 import zipfile
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
+from roundtrip.forge.git import Git
 from roundtrip.plan.model import Plan
-from roundtrip.verification.published import BUNDLE_ENDING
+from roundtrip.targets.bundles import file_digest
+from roundtrip.verification.published import BUNDLE_ENDING, CHECKSUMS
 
+ZIP_ENDING = ".zip"
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-CONFIGURATION = (
-    "docker-compose.yml",
-    ".env.example",
-    "conf",
-    "k8s",
-    "serverless",
-    "terraform",
-    "CHANGELOG.md",
-    "README.md",
-)
+"""The earliest that a zip can say."""
 
 
-def write_zip(plan: Plan, version: str, folder: Path, source: Path) -> Path:
-    """Write `<platform>-<version>.zip` into `folder`; the same content gives the same file."""
-    place = folder / f"{plan.platform}-{version}.zip"
-    beside = place.with_name(place.name + ".new")
-    entries = {
-        path.name: path for path in folder.iterdir() if path.name.endswith((BUNDLE_ENDING, ".cdx.json"))
-    }
-    for name in CONFIGURATION:
-        entries |= {str(path.relative_to(source)): path for path in _files(source / name)}
+def write_zip(place: Path, folder: Path, names: Sequence[str], *, git: Git, commit: str, plan: Plan) -> None:
+    """Write to `place` the files `names` of `folder`, and the platform's own files at `commit`."""
+    beside = place.with_name(f"{place.name}.new")
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for name, path in sorted(entries.items()):
-            info = zipfile.ZipInfo(f"{plan.platform}-{version}/{name}", FIXED_TIME)
-            info.external_attr = 0o100644 << 16
-            # Bundles are compressed already.
-            info.compress_type = zipfile.ZIP_STORED if name.endswith(BUNDLE_ENDING) else zipfile.ZIP_DEFLATED
-            archive.writestr(info, path.read_bytes())
+        for name in sorted(names):
+            _add(archive, f"{place.stem}/{name}", (folder / name).read_bytes())
+        for name, content, is_executable in _platform_files(git, commit, plan):
+            _add(archive, f"{place.stem}/platform/{name}", content, is_executable=is_executable)
     beside.rename(place)
-    return place
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file())
-    return [path] if path.is_file() else []
+def write_checksums(folder: Path, names: Sequence[str]) -> None:
+    """Write `SHA256SUMS` of the files `names` of `folder`."""
+    lines = [f"{file_digest(folder / name).removeprefix('sha256:')}  {name}\n" for name in sorted(names)]
+    beside = folder / f"{CHECKSUMS}.new"
+    beside.write_text("".join(lines), encoding="utf-8")
+    beside.rename(folder / CHECKSUMS)
+
+
+def _platform_files(git: Git, commit: str, plan: Plan) -> Iterator[tuple[str, bytes, bool]]:
+    of_services = [PurePosixPath(service.path) for service in plan.services.values()]
+    with tarfile.open(fileobj=io.BytesIO(git.data("archive", "--format=tar", commit))) as archive:
+        for member in sorted(archive.getmembers(), key=lambda member: member.name):
+            path, content = PurePosixPath(member.name), archive.extractfile(member)
+            if (
+                member.isreg()
+                and content is not None
+                and not any(path.is_relative_to(s) for s in of_services)
+            ):
+                yield member.name, content.read(), bool(member.mode & 0o100)
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes, *, is_executable: bool = False) -> None:
+    info = zipfile.ZipInfo(name, FIXED_TIME)
+    info.external_attr = (0o100755 if is_executable else 0o100644) << 16
+    info.create_system = 3  # Unix, also where it is not: the host's system is part of the file
+    info.compress_type = zipfile.ZIP_STORED if name.endswith(BUNDLE_ENDING) else zipfile.ZIP_DEFLATED
+    archive.writestr(info, content)

@@ -1,115 +1,129 @@
 """The build section's steps: each service once, each again elsewhere, then SBOM, zip and checksums of all.
 
-The same functions make the stable release when the platform is first laid (`make_stable`): it was built, described and
-signed as any other.
+Rules:
+1. A release's artefacts are what the ledger says: a step that runs again makes the same, or raises.
+2. A bundle is in the store before the ledger names it.
+3. A service that did not build the same twice ends the release: running the step again does not change that.
+4. `make_stable` makes the stable version by the same functions when the platform is first laid.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
+import time
 from pathlib import Path
 
-from roundtrip.build.archive import write_zip
+from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
 from roundtrip.build.cached import BuildCache, Entry, key_of
 from roundtrip.build.components import write_sbom
-from roundtrip.build.recipe import Recipe
+from roundtrip.build.recipe import Recipe, recipe
 from roundtrip.errors import BuildError, PromotionError
 from roundtrip.forge import Forge, open_forge
 from roundtrip.forge.git import Git
+from roundtrip.ledger.ledger import Event
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.targets.bundles import BundleStore, file_digest, members
 from roundtrip.toolchain.projects import Toolchain
-from roundtrip.verification.published import CHECKSUMS, bundle_name
+from roundtrip.verification.published import CHECKSUMS, bundle_name, services_of
 
 log = logging.getLogger(__name__)
 
 SBOM = "sbom.cdx.json"
+SHOWN_MEMBERS = 12
+"""files that differ between two builds that an error names; the rest is counted"""
 
 
 def build_service(release: Release, service: str) -> None:
     """Build one service of the candidate, or take the bundle built from the same source before."""
-    recipe = _recipe(release, service, "first")
-    digest, is_reused = _build(recipe, release.repository, release.home, artefacts(release))
+    began = time.monotonic()
+    of = _recipe(release, service, "first")
+    digest, is_reused = _build(of, release.repository, release.home, artefacts(release))
+    name = bundle_name(service, of.version)
     data = {
         "service": service,
-        "version": recipe.version,
-        "commit": recipe.commit,
+        "version": of.version,
+        "commit": of.commit,
         "digest": digest,
-        "size_bytes": (artefacts(release) / bundle_name(service, recipe.version)).stat().st_size,
-        "file": bundle_name(service, recipe.version),
+        "size_bytes": (artefacts(release) / name).stat().st_size,
+        "file": name,
         "reused": is_reused,
+        "seconds": round(time.monotonic() - began, 1),
     }
-    release.ledger.append_once(release.id, "build.bundle", f"{service}@{recipe.version}", data)
-    log.info(
-        "%s %s: %s, %d bytes%s",
-        service,
-        recipe.version,
-        digest,
-        data["size_bytes"],
-        ", reused" if is_reused else "",
-    )
+    event = release.ledger.append_once(release.id, "build.bundle", f"{service}@{of.version}", data)
+    _require_same(event, digest, name)
+    how = "reused, built before from the same source" if is_reused else f"built in {data['seconds']} s"
+    log.info("%s %s: %s, %d bytes, %s", service, of.version, digest, data["size_bytes"], how)
 
 
 def reproduce_service(release: Release, service: str) -> None:
     """Build it again in another folder and compare. Raises BuildError naming the members that differ."""
+    began = time.monotonic()
     built = release.ledger.last(release.id, "build.bundle", f"{service}@{release.plan.to_version}")
     if built is None:
         raise PromotionError(
             f"{service} was not built", where=f"release {release.id}", remedy="run its build"
         )
-    recipe = _recipe(release, service, "second")
-    tools, first = _tools(release.plan, release.home), built.data["digest"]
-    cache, key = _cache(release.home), key_of(recipe, release.repository, tools)
+    of, tools = _recipe(release, service, "second"), _tools(release.plan, release.home)
+    first, cache, key = str(built.data["digest"]), _cache(release.home), key_of(of, tools)
     known = cache.get(key)
     was_reproduced = known is not None and known.is_reproduced and known.digest == first
-    second = first if was_reproduced else _compare(recipe, release, tools, first)
+    again = of.folder.with_name(bundle_name(service, of.version))
+    second = first if was_reproduced else of.make(open_forge(release), tools, again)
+    data = {
+        "first": first,
+        "second": second,
+        "same": first == second,
+        "reused": was_reproduced,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    event = release.ledger.append_once(release.id, "build.reproduced", service, data)
+    if not event.data["same"]:
+        raise _differs(service, BundleStore(release.home.store).path(first), again)
     cache.put(key, Entry(first, is_reproduced=True))
-    data = {"first": first, "second": second, "same": True, "reused": was_reproduced}
-    release.ledger.append_once(release.id, "build.reproduced", service, data)
-    log.info(
-        "%s: built twice, the same digest%s",
-        service,
-        " (compared by an earlier release)" if was_reproduced else "",
+    again.unlink(missing_ok=True)
+    how = (
+        "compared for an earlier release of the same source" if was_reproduced else f"in {data['seconds']} s"
     )
+    log.info("%s: built twice, the same digest, %s", service, how)
 
 
 def sbom(release: Release) -> None:
     """The SBOM of all bundles, in CycloneDX."""
-    folder = artefacts(release)
-    count = write_sbom(release.plan, release.plan.to_version, folder, folder / SBOM)
-    data = {"file": SBOM, "digest": file_digest(folder / SBOM), "components": count}
-    release.ledger.append_once(release.id, "build.sbom", SBOM, data)
+    place = artefacts(release) / SBOM
+    count = write_sbom(release.plan, release.plan.to_version, artefacts(release), place)
+    data = {"file": SBOM, "digest": file_digest(place), "components": count}
+    _require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
     log.info("SBOM: %d components", count)
 
 
 def checksums(release: Release) -> None:
     """The zip of all of it, and `SHA256SUMS`."""
-    chosen = _candidate(release)
-    source = open_forge(release).checkout(chosen, release.folder / "build" / "first" / "whole")
-    write_zip(release.plan, release.plan.to_version, artefacts(release), source)
-    digest = write_checksums(artefacts(release))
-    release.ledger.append_once(
-        release.id, "build.checksums", CHECKSUMS, {"file": CHECKSUMS, "digest": digest}
-    )
+    plan, commit = release.plan, _candidate(release)
+    file = _zip_and_sums(release.repository, plan, plan.to_version, commit, artefacts(release))
+    for kind, name in (("build.zip", file.name), ("build.checksums", CHECKSUMS)):
+        digest = file_digest(artefacts(release) / name)
+        event = release.ledger.append_once(release.id, kind, name, {"file": name, "digest": digest})
+        _require_same(event, digest, name)
+    log.info("%s and %s written", file.name, CHECKSUMS)
 
 
 def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
     """Build the stable version from its tag into `folder`, with SBOM, zip and checksums; its commit."""
-    git = Git(repository)
-    commit = git.text("rev-parse", f"refs/tags/{plan.repository.tag_prefix}{plan.from_version}^{{commit}}")
+    tag = f"refs/tags/{plan.repository.tag_prefix}{plan.from_version}"
+    commit = Git(repository).text("rev-parse", f"{tag}^{{commit}}")
     folder.mkdir(parents=True, exist_ok=True)
     work = folder.parent / f"{folder.name}.building"
-    for service in plan.services:
-        recipe = Recipe(plan, service, plan.from_version, commit, _time_of(git, commit), work / service)
-        _build(recipe, repository, home, folder)
+    for service in services_of(plan, plan.from_version):
+        of = recipe(
+            plan, repository, service, version=plan.from_version, commit=commit, folder=work / service
+        )
+        _build(of, repository, home, folder)
     write_sbom(plan, plan.from_version, folder, folder / SBOM)
-    source = Forge(repository, plan.repository).checkout(commit, work / "whole")
-    write_zip(plan, plan.from_version, folder, source)
-    write_checksums(folder)
-    shutil.rmtree(work)
+    _zip_and_sums(repository, plan, plan.from_version, commit, folder)
+    shutil.rmtree(work, ignore_errors=True)
     return commit
 
 
@@ -120,60 +134,66 @@ def artefacts(release: Release) -> Path:
     return folder
 
 
-def write_checksums(folder: Path) -> str:
-    """Write `SHA256SUMS` of every file that is no signature; its own digest."""
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.is_file() and path.name != CHECKSUMS and path.suffix not in (".sig", ".new")
-    )
-    lines = [f"{file_digest(folder / name).removeprefix('sha256:')}  {name}\n" for name in names]
-    beside = folder / f"{CHECKSUMS}.new"
-    beside.write_text("".join(lines), encoding="utf-8")
-    beside.rename(folder / CHECKSUMS)
-    return file_digest(folder / CHECKSUMS)
-
-
-def _build(recipe: Recipe, repository: Path, home: Home, folder: Path) -> tuple[str, bool]:
-    """(digest, whether it was built before)."""
-    tools, store, cache = _tools(recipe.plan, home), BundleStore(home.store), _cache(home)
-    key = key_of(recipe, repository, tools)
-    file = folder / bundle_name(recipe.service, recipe.version)
+def _build(of: Recipe, repository: Path, home: Home, folder: Path) -> tuple[str, bool]:
+    """The bundle of `of` in the store and in `folder`: (digest, whether it was built before)."""
+    tools, store, cache = _tools(of.plan, home), BundleStore(home.store), _cache(home)
+    key, file = key_of(of, tools), folder / bundle_name(of.service, of.version)
     known = cache.get(key)
-    if known is not None:
-        shutil.copyfile(store.path(known.digest), file)
-        return known.digest, True
-    digest = recipe.make(Forge(repository, recipe.plan.repository), tools, file)
-    store.put(file)
-    cache.put(key, Entry(digest, is_reproduced=False))
-    return digest, False
+    if known is None:
+        digest = of.make(Forge(repository, of.plan.repository), tools, file)
+        if store.path(digest).exists() and file_digest(store.path(digest)) != digest:
+            log.warning("%s in the store is damaged; it is replaced by what was built now", digest)
+            store.path(digest).unlink()
+        store.put(file)
+        cache.put(key, Entry(digest, is_reproduced=False))
+        return digest, False
+    beside = file.with_name(f"{file.name}.new")
+    shutil.copyfile(store.path(known.digest), beside)
+    beside.rename(file)
+    return known.digest, True
 
 
-def _compare(recipe: Recipe, release: Release, tools: Toolchain, first: str) -> str:
-    again = recipe.folder / bundle_name(recipe.service, recipe.version)
-    again.parent.mkdir(parents=True, exist_ok=True)
-    second = recipe.make(open_forge(release), tools, again)
-    if second != first:
-        before, after = members(BundleStore(release.home.store).path(first)), members(again)
-        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-        release.ledger.append(
-            release.id,
-            "build.reproduced",
-            {"service": recipe.service, "first": first, "second": second, "same": False},
+def _zip_and_sums(repository: Path, plan: Plan, version: str, commit: str, folder: Path) -> Path:
+    """Write zip and `SHA256SUMS` into `folder`. The zip has sums of its own, of what is in it."""
+    bundles = [bundle_name(service, version) for service in services_of(plan, version)]
+    inside = [*bundles, SBOM]
+    file = folder / f"{plan.platform}-{version}{ZIP_ENDING}"
+    write_checksums(folder, inside)
+    write_zip(file, folder, [*inside, CHECKSUMS], git=Git(repository), commit=commit, plan=plan)
+    write_checksums(folder, [*inside, file.name])
+    return file
+
+
+def _differs(service: str, first: Path, second: Path) -> BuildError:
+    before, after = members(first), members(second)
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    if not names:
+        return BuildError(
+            f"{service}: built the same now, but not in an earlier run of this step",
+            where=str(second),
+            remedy="find out what differed then, and start a new release",
         )
+    more = f" and {len(names) - SHOWN_MEMBERS} more" if len(names) > SHOWN_MEMBERS else ""
+    return BuildError(
+        f"{service}: built twice, {len(names)} files differ: {', '.join(names[:SHOWN_MEMBERS])}{more}",
+        where=f"{first} and {second}",
+        remedy="find what of the machine, the time or the folder gets into them; then start a new release",
+    )
+
+
+def _require_same(event: Event, digest: object, name: str) -> None:
+    if event.data["digest"] != digest:
         raise BuildError(
-            f"{recipe.service}: built twice, {len(names)} files differ: {', '.join(names[:10])}",
-            where=str(recipe.folder),
-            remedy="find what of the machine, time or folder gets into them",
+            f"{name}: expected {event.data['digest']} as this release has recorded, got {digest}",
+            where=f"release {event.release}",
+            remedy="the source or a tool changed since; start a new release",
         )
-    return second
 
 
 def _recipe(release: Release, service: str, name: str) -> Recipe:
-    commit = _candidate(release)
-    time = _time_of(Git(release.repository), commit)
+    commit, version = _candidate(release), release.plan.to_version
     folder = release.folder / "build" / name / service
-    return Recipe(release.plan, service, release.plan.to_version, commit, time, folder)
+    return recipe(release.plan, release.repository, service, version=version, commit=commit, folder=folder)
 
 
 def _candidate(release: Release) -> str:
@@ -183,10 +203,6 @@ def _candidate(release: Release) -> str:
             "no candidate was chosen", where=f"release {release.id}", remedy="run the checklist"
         )
     return str(chosen.data["commit"])
-
-
-def _time_of(git: Git, commit: str) -> int:
-    return int(git.text("show", "--no-patch", "--format=%ct", commit))
 
 
 def _tools(plan: Plan, home: Home) -> Toolchain:

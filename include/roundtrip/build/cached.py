@@ -1,22 +1,23 @@
 """The build cache: a bundle that was built from the same source by the same recipe is not built again.
 
 Rules:
-1. The key is all that a bundle depends on: the service's folder at the commit, its part of the plan, the toolchain.
+1. The key is all that a bundle depends on: the service's folder at the commit, what the plan says of its build, the
+   toolchain, and the code that makes bundles.
 2. A cached bundle is verified against its digest before it is used; one that does not fit is built again.
 3. That a second build gave the same digest is remembered with it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from roundtrip.build.recipe import RECIPE, Recipe
-from roundtrip.forge.git import Git
 from roundtrip.targets.bundles import BundleStore, file_digest
+from roundtrip.toolchain.folders import digest_of
 from roundtrip.toolchain.projects import Toolchain
 
 
@@ -39,12 +40,13 @@ class BuildCache:
         """The entry whose bundle is in the store, whole."""
         try:
             entry = Entry(**json.loads(self._file(key).read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, ValueError, TypeError):
+            return None  # a cache that cannot be read is an empty one
         bundle = self._store.path(entry.digest)
         return entry if bundle.exists() and file_digest(bundle) == entry.digest else None
 
     def put(self, key: str, entry: Entry) -> None:
+        """Remember `entry`, whose bundle is in the store."""
         self._folder.mkdir(parents=True, exist_ok=True)
         beside = self._folder / f"{key}.new"
         beside.write_text(json.dumps(vars(entry)), encoding="utf-8")
@@ -54,10 +56,15 @@ class BuildCache:
         return self._folder / f"{key}.json"
 
 
-def key_of(recipe: Recipe, repository: Path, tools: Toolchain) -> str:
+def key_of(recipe: Recipe, tools: Toolchain) -> str:
     """The cache key of a recipe."""
-    path = recipe.settings.path
-    tree = Git(repository).text("rev-parse", f"{recipe.commit}:{path}")
-    interpreter = tools.node.version if recipe.settings.toolchain == "node" else sys.version
-    parts = [RECIPE, tree, recipe.version, recipe.settings.model_dump_json(), interpreter]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    settings = recipe.settings
+    tool = tools.node.version if settings.toolchain == "node" else f"{sys.version} {tools.poetry.parent.name}"
+    of_plan = [
+        json.dumps(settings.build),
+        settings.bundle.model_dump_json(),
+        json.dumps(asdict(recipe.manifest())),
+    ]
+    variables = {name: recipe.plan.variables[name].model_dump() for name in recipe.manifest().environment}
+    source = [recipe.tree, str(recipe.changed_at)]
+    return digest_of(RECIPE, *source, *of_plan, json.dumps(variables), tool, platform.machine())

@@ -18,7 +18,7 @@ from typing import Any
 from roundtrip.errors import BuildError, HostError
 from roundtrip.plan.model import Plan
 from roundtrip.targets.bundles import BundleStore
-from roundtrip.verification.published import bundle_name
+from roundtrip.verification.published import bundle_name, services_of
 
 SCAN_LIMIT_SECONDS = 300
 CATALOGERS = "python-installed-package-cataloger,javascript-package-cataloger"
@@ -27,7 +27,7 @@ CATALOGERS = "python-installed-package-cataloger,javascript-package-cataloger"
 def write_sbom(plan: Plan, version: str, folder: Path, destination: Path) -> int:
     """Write the SBOM of the bundles in `folder`; the number of components. Raises BuildError."""
     components: list[dict[str, Any]] = []
-    for service in plan.services:
+    for service in services_of(plan, version):
         found = _scan(folder / bundle_name(service, version))
         if not found:
             raise BuildError(

@@ -1,43 +1,38 @@
-"""How a service of a plan becomes a bundle: export, dependencies, commands, what goes in, pack.
+"""How a service of a plan becomes a bundle: export, dependencies, commands, contents, pack.
 
 Rules:
-1. What goes into a bundle comes from one commit and its lockfiles; the machine, the time and the folder leave no trace.
-2. Dependencies in a bundle are those of the lockfile without what only building and testing needs.
-3. The stable and the new version, and the second build that is compared with the first, all come this way.
+1. Only the service's own folder of the commit is exported, into an empty folder: what a build needs is in there, in its
+   lockfiles or in the plan, and nothing that an earlier attempt left behind.
+2. The machine, the time and the folder leave no trace: locale, time zone and SOURCE_DATE_EPOCH are fixed.
+3. What was built says the version that was asked for.
+4. The stable and the new version, and the second build that is compared with the first, all come this way.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-import sys
-import zipfile
-from collections.abc import Mapping
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from roundtrip.build import contents
 from roundtrip.errors import BuildError
 from roundtrip.forge import Forge
+from roundtrip.forge.git import Git
 from roundtrip.plan.model import Plan, Service
+from roundtrip.targets import bundles
 from roundtrip.targets.bundles import Manifest, pack
+from roundtrip.toolchain.folders import digest_of, locked
 from roundtrip.toolchain.projects import Toolchain
 
-RECIPE = "1"
-"""Part of the build cache's key: raised when this module makes something else of the same source."""
-
-LEFT_OUT = shutil.ignore_patterns(
-    "__pycache__",
-    "*.pyc",
-    ".bin",
-    ".cache",
-    ".roundtrip-lock",
-    ".package-lock.json",
-    "_virtualenv*",
-    "distutils-precedence.pth",
+RECIPE = digest_of(
+    *(Path(str(module)).read_bytes() for module in (__file__, contents.__file__, bundles.__file__))
 )
-INSTALLER_TRACES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json")
-"""Files of a dist-info that say how and where it was installed, not what it is."""
+"""Part of the build cache's key: these modules make another bundle of the same source when they change."""
 
-FIXED = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+FIXED = {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +43,10 @@ class Recipe:
     service: str
     version: str
     commit: str
-    commit_time: int
-    """seconds since 1970; SOURCE_DATE_EPOCH"""
+    tree: str
+    """git's name of the service's folder at the commit"""
+    changed_at: int
+    """seconds since 1970, of the newest commit that changed the folder; SOURCE_DATE_EPOCH"""
     folder: Path
 
     @property
@@ -58,21 +55,19 @@ class Recipe:
 
     def make(self, forge: Forge, tools: Toolchain, destination: Path) -> str:
         """Build into `destination`; the bundle's digest. Raises BuildError."""
-        source = forge.checkout(self.commit, self.folder / "source")
-        project = source / self.settings.path
-        env = self._environment(tools.dependencies(project, self.settings.toolchain))
-        for command in self.settings.build:
-            tools.run(command, project, env)
-        staged = self.folder / "staged"
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-        for pattern, place in self.settings.bundle.include.items():
-            _include(project, pattern, staged / place)
-        self._add_dependencies(project, staged, tools)
-        _add_run_script(staged)
-        return pack(staged, self.manifest(), destination)
+        with locked(self.folder):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            project = forge.checkout(self.tree, self.folder / "source")
+            self._require_version(project)
+            self._run(project, tools)
+            staged = contents.stage(self.manifest(), self.plan, project, self.folder / "staged", tools)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            digest = pack(staged, self.manifest(), destination)
+            shutil.rmtree(self.folder)
+        return digest
 
     def manifest(self) -> Manifest:
+        """What the target is told about the bundle."""
         settings = self.settings
         stable = settings.environment_stable if self.version == self.plan.from_version else None
         return Manifest(
@@ -85,74 +80,36 @@ class Recipe:
             environment=tuple(settings.environment if stable is None else stable),
         )
 
-    def _environment(self, of_project: Mapping[str, str]) -> dict[str, str]:
-        return {**of_project, **FIXED, "SOURCE_DATE_EPOCH": str(self.commit_time)}
+    def _run(self, project: Path, tools: Toolchain) -> None:
+        env = tools.dependencies(project, self.settings.toolchain)
+        fixed = {**env, **FIXED, "SOURCE_DATE_EPOCH": str(self.changed_at)}
+        for command in self.settings.build:
+            tools.run(command, project, fixed)
 
-    def _add_dependencies(self, project: Path, staged: Path, tools: Toolchain) -> None:
-        kind = self.settings.bundle.dependencies
-        if kind == "npm":
-            tools.dependencies(project, "node", development=False)
-            _copy(project / "node_modules", staged / "node_modules")
-        if kind == "poetry":
-            site = staged / "site"
-            _copy(_site_packages(tools.python_environment(project, development=False)), site)
-            wheels = sorted(project.glob("dist/*.whl"))
-            if len(wheels) != 1:
-                raise BuildError(
-                    f"expected one wheel in dist, got {[w.name for w in wheels]}",
-                    where=str(project),
-                    remedy="build it by `poetry build` in the plan's build commands",
-                )
-            with zipfile.ZipFile(wheels[0]) as wheel:
-                wheel.extractall(site)
-            for trace in (path for name in INSTALLER_TRACES for path in site.glob(f"*.dist-info/{name}")):
-                trace.unlink()
+    def _require_version(self, project: Path) -> None:
+        found = _version_of(project, self.settings.toolchain)
+        if found != self.version:
+            raise BuildError(
+                f"{self.service}: expected version {self.version}, its own manifest says {found}",
+                where=f"{self.settings.path} at commit {self.commit}",
+                remedy="set the version in package.json or pyproject.toml, and the lockfile with it",
+            )
 
 
-def _include(project: Path, pattern: str, place: Path) -> None:
-    found = sorted(project.glob(pattern))
-    if not found:
-        raise BuildError(
-            f"nothing matches {pattern}",
-            where=str(project),
-            remedy="correct bundle.include, or the build commands",
-        )
-    is_pattern = any(character in pattern for character in "*?[")
-    for path in found:
-        _copy(path, place / path.name if is_pattern else place)
+def recipe(plan: Plan, repository: Path, service: str, *, version: str, commit: str, folder: Path) -> Recipe:
+    """The recipe of `service` at `commit`. Raises ForgeError when the commit has no such folder."""
+    git, path = Git(repository), Path(plan.services[service].path).as_posix()
+    tree = git.text("rev-parse", "--verify", f"{commit}^{{tree}}" if path == "." else f"{commit}:{path}")
+    changed_at = int(git.text("log", "-1", "--format=%ct", commit, "--", path))
+    return Recipe(plan, service, version, commit, tree, changed_at, folder)
 
 
-def _copy(source: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, place, ignore=LEFT_OUT, symlinks=False, dirs_exist_ok=True)
-    else:
-        shutil.copy2(source, place)
-
-
-def _site_packages(venv: Path) -> Path:
-    return venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-
-
-def _add_run_script(staged: Path) -> None:
-    """For a person who has only the bundle: runs what `bundle.json` says, from the bundle's folder."""
-    script = staged / "bin" / "run"
-    script.parent.mkdir(exist_ok=True)
-    script.write_text(_RUN, encoding="utf-8")
-    script.chmod(0o755)
-
-
-_RUN = '''#!/usr/bin/env python3
-"""Runs this bundle: bin/run, with the variables that bundle.json lists in the environment."""
-import json, os, shutil, sys
-from pathlib import Path
-
-folder = Path(__file__).resolve().parent.parent
-manifest = json.loads((folder / "bundle.json").read_text())
-programs = {"{python}": sys.executable, "{node}": shutil.which("node") or "node"}
-argv = [programs.get(word, word) for word in manifest["run"]]
-os.chdir(folder)
-if manifest["toolchain"] == "python":
-    os.environ["PYTHONPATH"] = str(folder / "site")
-os.execvp(argv[0], argv)
-'''
+def _version_of(project: Path, toolchain: str) -> str:
+    name = "package.json" if toolchain == "node" else "pyproject.toml"
+    try:
+        text = (project / name).read_text(encoding="utf-8")
+        data: dict[str, Any] = json.loads(text) if toolchain == "node" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{name} cannot be read: {error}", where=str(project), remedy="mend it") from error
+    poetry = data.get("tool", {}).get("poetry", {})
+    return str(data.get("version") or data.get("project", {}).get("version") or poetry.get("version"))

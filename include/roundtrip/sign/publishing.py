@@ -1,9 +1,10 @@
 """Plan 3.3: attach the signed artefacts to the release, in a folder laid out like a GitHub release.
 
 Rules:
-1. A release is published whole or not at all: the folder is written beside and renamed.
-2. What is published is never changed. Publishing the same again does nothing, something else under the same version
-   is refused; a release that was taken back is withdrawn first and stays readable.
+1. A release is published whole or not at all: the folder is written beside, flushed to disk, and renamed.
+2. Published are the files that `SHA256SUMS` names, itself, their signatures and the public key, and nothing else.
+3. What is published is never changed. Publishing the same again does nothing, something else under the same version
+   is refused; a release that was taken back is set aside first and stays readable (`withdrawing`).
 """
 
 from __future__ import annotations
@@ -12,56 +13,127 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+
+from filelock import FileLock
 
 from roundtrip.errors import ArtefactError, PromotionError
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
-from roundtrip.verification.published import CHECKSUMS
+from roundtrip.sign.signing import PUBLIC_KEY, STAGE
+from roundtrip.sign.withdrawing import withdraw_folder
+from roundtrip.targets.bundles import file_digest
+from roundtrip.verification.published import (
+    CHECKSUMS,
+    load_public_key,
+    read_checksums,
+    services_of,
+    verify_release,
+)
 
 log = logging.getLogger(__name__)
 
+LOCK_SECONDS = 120.0
+"""How long one publisher waits for another: longer than copying the largest release."""
+
 
 def publish(release: Release) -> None:
-    """Publish this release's artefacts under its tag."""
-    plan = release.plan
+    """Publish this release's artefacts under its tag, and read them back as a deploy will."""
+    plan, artefacts = release.plan, release.folder / "artefacts"
     tagged = release.ledger.last(release.id, "sign.tagged")
     if tagged is None:
         raise PromotionError(
             "the release is not tagged", where=f"release {release.id}", remedy="run tag_release"
         )
-    folder = publish_folder(
-        release.folder / "artefacts", release.home, plan, plan.to_version, tagged.data["commit"]
-    )
-    names = sorted(path.name for path in (folder / "assets").iterdir())
-    tag = tagged.data["tag"]
-    release.ledger.append_once(release.id, "sign.published", tag, {"folder": str(folder), "files": names})
-    log.info("published %d files in %s", len(names), folder)
+    tag, commit = str(tagged.data["tag"]), str(tagged.data["commit"])
+    there = release.home.releases / tag
+    if there.exists() and not _is_published(there, artefacts):
+        withdraw_folder(release, there, _commit_of(there))
+    folder = publish_folder(artefacts, release.home, plan, plan.to_version, commit)
+    trusted = release.secrets(release.environment(STAGE).signing_connection).get("public_key", "")
+    verify_release(folder, plan.to_version, services_of(plan, plan.to_version), load_public_key(trusted))
+    record_published(release, tag, folder)
 
 
 def publish_folder(artefacts: Path, home: Home, plan: Plan, version: str, commit: str) -> Path:
     """Publish `artefacts` as `version`; its folder. Raises ArtefactError when another one is there."""
     tag = f"{plan.repository.tag_prefix}{version}"
-    folder = home.releases / tag
-    if folder.exists():
-        if (folder / "assets" / CHECKSUMS).read_bytes() == (artefacts / CHECKSUMS).read_bytes():
-            return folder
-        raise ArtefactError(
-            f"{tag} is published already, with other content",
-            where=str(folder),
-            remedy="a published release never changes; release the next version, or withdraw this one",
-        )
+    folder, beside = home.releases / tag, home.releases / f".publishing-{tag}"
     home.releases.mkdir(parents=True, exist_ok=True)
-    beside = home.releases / f".publishing-{tag}-{os.getpid()}"
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(artefacts, beside / "assets", ignore=shutil.ignore_patterns("*.new"))
-    about = {
-        "tag_name": tag,
-        "name": f"{plan.platform} {version}",
-        "version": version,
-        "target_commitish": commit,
-    }
-    (beside / "release.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    beside.rename(folder)
+    with FileLock(home.releases / f".{tag}.lock", timeout=LOCK_SECONDS):
+        if folder.exists():
+            if _is_published(folder, artefacts):
+                return folder
+            raise ArtefactError(
+                f"{tag} is published already, with other content",
+                where=str(folder),
+                remedy="a published release never changes: release the next version, or take that release back first",
+            )
+        shutil.rmtree(beside, ignore_errors=True)
+        about = {"tag_name": tag, "name": f"{plan.platform} {version}", "version": version}
+        _lay(beside, artefacts, {**about, "target_commitish": commit})
+        beside.rename(folder)
+        _flush(home.releases)
     return folder
+
+
+def record_published(release: Release, tag: str, folder: Path) -> None:
+    """Say in the ledger what is published; a deploy compares it with what it finds."""
+    names = sorted(path.name for path in (folder / "assets").iterdir())
+    checksums = file_digest(folder / "assets" / CHECKSUMS)
+    data = {"folder": folder.name, "files": names, "checksums": checksums}
+    release.ledger.append_once(release.id, "sign.published", tag, data)
+    log.info("published %d files in %s", len(names), folder)
+
+
+def _lay(beside: Path, artefacts: Path, about: Mapping[str, str]) -> None:
+    """The release folder with its assets and `release.json`, all of it on disk."""
+    signed = [*read_checksums(artefacts / CHECKSUMS), CHECKSUMS]
+    names = [*signed, *(f"{name}.sig" for name in signed), PUBLIC_KEY]
+    (beside / "assets").mkdir(parents=True)
+    for name in names:
+        shutil.copyfile(_present(artefacts / name), beside / "assets" / name)
+        _flush(beside / "assets" / name)
+    told = {**about, "assets": [_asset(beside / "assets" / name) for name in sorted(names)]}
+    (beside / "release.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    for place in (beside / "release.json", beside / "assets", beside):
+        _flush(place)
+
+
+def _asset(file: Path) -> dict[str, str | int]:
+    return {"name": file.name, "size": file.stat().st_size, "digest": file_digest(file)}
+
+
+def _present(file: Path) -> Path:
+    if not file.is_file():
+        raise ArtefactError("is missing", where=str(file), remedy="run sign_artefacts again")
+    return file
+
+
+def _is_published(folder: Path, artefacts: Path) -> bool:
+    """Whether the release in `folder` names just these artefacts and has them signed by the same key."""
+    mine = (artefacts / CHECKSUMS, artefacts / f"{CHECKSUMS}.sig")
+    theirs = (folder / "assets" / file.name for file in mine)
+    return all(
+        b.is_file() and a.is_file() and a.read_bytes() == b.read_bytes()
+        for a, b in zip(mine, theirs, strict=True)
+    )
+
+
+def _commit_of(folder: Path) -> str:
+    """What `release.json` says; empty when it cannot be read, which no release is of."""
+    try:
+        return str(json.loads((folder / "release.json").read_text(encoding="utf-8"))["target_commitish"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _flush(path: Path) -> None:
+    """A power cut must not leave a published name with empty files behind it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

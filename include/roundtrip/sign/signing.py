@@ -1,8 +1,10 @@
 """Plan 3.3: tag the commit, sign the artefacts.
 
 Rules:
-1. Signed is what the ledger says was built: bundles, SBOM, zip and checksums, each with a signature beside it.
-2. Signing again gives another signature of the same content; one that verifies already is kept.
+1. Signed is what `SHA256SUMS` names and itself, after both were compared with what the ledger says was built and tested.
+2. A signature is what `cosign verify-blob --key` takes: base64 of the DER form, in `<file>.sig` beside the file.
+   It is made as RFC 6979 says, so that signing the same again gives the same.
+3. The tag and the release of a version that was taken back are set aside first (`withdrawing`).
 """
 
 from __future__ import annotations
@@ -13,18 +15,22 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from roundtrip.errors import ArtefactError, PromotionError
+from roundtrip.errors import PromotionError
 from roundtrip.forge import open_forge
 from roundtrip.release import Release
-from roundtrip.sign.keys import fingerprint, signing_key, tag_key
+from roundtrip.sign.keys import fingerprint, pem, signing_key, tag_key
+from roundtrip.sign.withdrawing import withdraw_tag
 from roundtrip.targets.bundles import file_digest
 from roundtrip.verification import verify_checksums
-from roundtrip.verification.published import verify_signature
+from roundtrip.verification.published import CHECKSUMS, read_checksums
 
 log = logging.getLogger(__name__)
 
 STAGE = "production"
+PUBLIC_KEY = "cosign.pub"
+"""For whoever checks the release by hand and has the key's fingerprint from elsewhere; Roundtrip never reads it."""
 
 
 def tag_release(release: Release) -> None:
@@ -35,10 +41,10 @@ def tag_release(release: Release) -> None:
         raise PromotionError(
             "no candidate was chosen", where=f"release {release.id}", remedy="run the checklist"
         )
-    plan = release.plan
+    plan, commit = release.plan, str(chosen.data["commit"])
     name = f"{plan.repository.tag_prefix}{plan.to_version}"
     key = tag_key(release.secrets(connection), connection)
-    commit = chosen.data["commit"]
+    withdraw_tag(release, name, commit)
     tagged = open_forge(release).tag(name, commit, f"{plan.platform} {plan.to_version}", key)
     release.ledger.append_once(
         release.id, "sign.tagged", name, {"tag": name, "commit": commit, "object": tagged}
@@ -48,34 +54,38 @@ def tag_release(release: Release) -> None:
 
 def sign_artefacts(release: Release) -> None:
     """Sign everything that the build made, after its checksums were verified once more."""
-    verify_checksums(release, "staging")
+    verify_checksums(release, STAGE)
     connection = release.environment(STAGE).signing_connection
-    secrets = release.secrets(connection)
-    signed = sign_folder(release.folder / "artefacts", signing_key(secrets, connection))
-    for name, digest in signed.items():
-        data = {"file": name, "digest": digest, "key_fingerprint": fingerprint(secrets["public_key"])}
+    key = signing_key(release.secrets(connection), connection)
+    folder = release.folder / "artefacts"
+    for name, signature in sign_folder(folder, key).items():
+        data = {
+            "file": name,
+            "digest": file_digest(folder / name),
+            "signature": signature,
+            "key_fingerprint": fingerprint(key.public_key()),
+        }
         release.ledger.append_once(release.id, "sign.signed", name, data)
-    log.info("signed %d files", len(signed))
+        log.info("signed %s", name)
 
 
 def sign_folder(folder: Path, key: EllipticCurvePrivateKey) -> dict[str, str]:
-    """Sign every file of `folder` that is not a signature; digests by name."""
-    digests: dict[str, str] = {}
-    for file in sorted(
-        path for path in folder.iterdir() if path.is_file() and path.suffix not in (".sig", ".new")
-    ):
-        digests[file.name] = file_digest(file)
-        if not _is_signed(file, key):
-            signature = base64.b64encode(key.sign(file.read_bytes(), ECDSA(hashes.SHA256())))
-            beside = file.with_name(f"{file.name}.sig.new")
-            beside.write_bytes(signature + b"\n")
-            beside.rename(file.with_name(f"{file.name}.sig"))
-    return digests
+    """Sign `SHA256SUMS` and every file that it names; signatures by file name."""
+    signatures = {}
+    for name in [*read_checksums(folder / CHECKSUMS), CHECKSUMS]:
+        signatures[name] = _signature(folder / name, key)
+        _write(folder / f"{name}.sig", signatures[name])
+    _write(folder / PUBLIC_KEY, pem(key.public_key()))
+    return signatures
 
 
-def _is_signed(file: Path, key: EllipticCurvePrivateKey) -> bool:
-    try:
-        verify_signature(file, key.public_key())
-    except ArtefactError:
-        return False
-    return True
+def _signature(file: Path, key: EllipticCurvePrivateKey) -> str:
+    digest = bytes.fromhex(file_digest(file).removeprefix("sha256:"))
+    algorithm = ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
+    return base64.b64encode(key.sign(digest, algorithm)).decode()
+
+
+def _write(file: Path, text: str) -> None:
+    beside = file.with_name(f"{file.name}.new")
+    beside.write_text(text, encoding="ascii")
+    beside.rename(file)

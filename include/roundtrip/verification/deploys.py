@@ -2,14 +2,18 @@
 
 Rules:
 1. Production and every rollback verify signatures; staging, which comes before signing, verifies the build's checksums.
-2. What is verified is what the store holds under its digest: a bundle missing there is put there from the release.
+2. What is verified is what the store holds under its digest. A bundle missing there is put there from the release. One
+   that is damaged there is refused; of the stable version it is replaced, since refusing would bar the only way back.
 3. The new version's digests have to be those that this release built and tested.
-4. The trusted key comes from the environment's signing connection, never from the release that it judges.
+4. What was published last under a tag is what has to be there: an older release of the same version, however well
+   signed, is refused.
+5. The trusted key comes from the environment's signing connection, never from the release that it judges.
 """
 
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from roundtrip.errors import ArtefactError, SecretError
 from roundtrip.release import Release
@@ -19,6 +23,7 @@ from roundtrip.verification.published import (
     bundle_name,
     load_public_key,
     read_checksums,
+    services_of,
     verify_listed,
     verify_release,
 )
@@ -33,7 +38,9 @@ def verify_signatures(release: Release, stage: str, version: str) -> dict[str, s
     about = {"environment": environment.name, "version": version}
     try:
         pem = release.secrets(environment.signing_connection).get("public_key", "")
-        digests = verify_release(folder, version, release.plan.services, load_public_key(pem))
+        services = services_of(release.plan, version)
+        digests = verify_release(folder, version, services, load_public_key(pem))
+        _require_published_last(release, folder)
         if version == release.plan.to_version:
             _require_built(release, digests)
         _require_stored(release, version, digests)
@@ -84,9 +91,35 @@ def _require_built(release: Release, digests: dict[str, str]) -> None:
             )
 
 
+def _require_published_last(release: Release, folder: Path) -> None:
+    event = release.ledger.last(None, "sign.published", folder.name)
+    if event is None or "checksums" not in event.data:
+        return  # published before this ledger began: the signature is what there is to believe
+    got = file_digest(folder / "assets" / CHECKSUMS)
+    if got != event.data["checksums"]:
+        raise ArtefactError(
+            f"{CHECKSUMS}: expected {event.data['checksums']}, published last under {folder.name}, got {got}",
+            where=str(folder),
+            remedy="an older release of the same version was put back; it is not deployed",
+        )
+
+
 def _require_stored(release: Release, version: str, digests: dict[str, str]) -> None:
     store = BundleStore(release.home.store)
     assets = release.home.releases / f"{release.plan.repository.tag_prefix}{version}" / "assets"
     for service, digest in digests.items():
-        if not store.path(digest).exists():
-            store.put(assets / bundle_name(service, version))
+        place, asset = store.path(digest), assets / bundle_name(service, version)
+        got = file_digest(place) if place.exists() else None
+        if got == digest:
+            continue
+        if got is not None and version != release.plan.from_version:
+            raise ArtefactError(
+                f"{service}: expected {digest}, got {got}",
+                where=str(place),
+                remedy="it is not deployed; delete the file and build again",
+            )
+        if got is not None:
+            log.warning("%s is damaged, got %s; it is replaced by what was signed", place, got)
+            place.unlink()
+        if store.put(asset) != digest:
+            raise ArtefactError(f"changed while it was verified, expected {digest}", where=str(asset))

@@ -3,10 +3,11 @@
   (1) `release.json` is of the version that is asked for.
   (2) The signature of `SHA256SUMS` is by the trusted key.
   (3) Every file that `SHA256SUMS` names is there and has that digest; every bundle is named there.
-  (4) Every bundle has a signature of its own, by the trusted key.
+  (4) Every file that `SHA256SUMS` names has a signature of its own, by the trusted key.
   (5) The manifest inside each bundle names this version and the service that the file is named after.
   (6) Every service of the plan has a bundle.
-A release that fails any of them is refused whole, with the file and the reason.
+A release that fails any of them is refused whole, with the file and the reason. The version is believed from (5): what
+`release.json` says is not signed, so (1) only tells earlier. A key that lies in the release (`cosign.pub`) is never read.
 
 Signatures are what `cosign verify-blob --key` takes: base64 of a DER-encoded ECDSA P-256 signature over the SHA-256 of
 the file (https://docs.sigstore.dev/cosign/verifying/verify/).
@@ -15,8 +16,9 @@ the file (https://docs.sigstore.dev/cosign/verifying/verify/).
 from __future__ import annotations
 
 import base64
-import binascii
+import hashlib
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,13 +26,19 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from roundtrip.errors import ArtefactError, SecretError
+from roundtrip.plan.model import Plan
 from roundtrip.targets.bundles import MANIFEST, file_digest
 
 CHECKSUMS = "SHA256SUMS"
 BUNDLE_ENDING = ".tar.gz"
+WHERE, REMEDY = "signing connection", "set public_key in its extra to the PEM of cosign.pub"
+
+_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)")
+"""A line of sha256sum. The name has no folder, so it cannot lead out of the release."""
 
 
 def verify_release(
@@ -42,12 +50,13 @@ def verify_release(
     verify_signature(assets / CHECKSUMS, key)  # (2)
     listed = read_checksums(assets / CHECKSUMS)
     verify_listed(assets, listed)  # (3)
+    for name in listed:
+        verify_signature(assets / name, key)  # (4)
     digests: dict[str, str] = {}
     for service in services:  # (6)
         name = bundle_name(service, version)
         if name not in listed:
             raise _refused(assets / name, f"is not named in {CHECKSUMS}")
-        verify_signature(assets / name, key)  # (4)
         _require_manifest(assets / name, service, version)  # (5)
         digests[service] = listed[name]
     if not digests:
@@ -56,7 +65,14 @@ def verify_release(
 
 
 def bundle_name(service: str, version: str) -> str:
+    """File name of a bundle in a release."""
     return f"{service}-{version}{BUNDLE_ENDING}"
+
+
+def services_of(plan: Plan, version: str) -> list[str]:
+    """Services that a release of `version` has bundles of: all, but those that the stable version has no replica of."""
+    is_stable = version == plan.from_version
+    return [name for name, service in plan.services.items() if service.replicas.stable or not is_stable]
 
 
 def load_public_key(pem: str) -> EllipticCurvePublicKey:
@@ -64,9 +80,9 @@ def load_public_key(pem: str) -> EllipticCurvePublicKey:
     try:
         key = load_pem_public_key(pem.encode())
     except ValueError as error:
-        raise SecretError("public_key is no PEM public key", where="signing connection") from error
+        raise SecretError("public_key is no PEM public key", where=WHERE, remedy=REMEDY) from error
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise SecretError("public_key: expected ECDSA on P-256", where="signing connection")
+        raise SecretError("public_key: expected ECDSA on P-256", where=WHERE, remedy=REMEDY)
     return key
 
 
@@ -75,10 +91,12 @@ def verify_signature(file: Path, key: EllipticCurvePublicKey) -> None:
     beside = file.with_name(file.name + ".sig")
     try:
         signature = base64.b64decode(beside.read_text(encoding="ascii").strip(), validate=True)
-        key.verify(signature, file.read_bytes(), ECDSA(hashes.SHA256()))
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").digest()
+        key.verify(signature, digest, ECDSA(Prehashed(hashes.SHA256())))
     except FileNotFoundError as error:
         raise _refused(file, f"{Path(str(error.filename)).name} is missing") from error
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # binascii.Error and UnicodeDecodeError are ValueErrors
         raise _refused(beside, "is no base64 text") from error
     except InvalidSignature as error:
         raise _refused(file, "its signature is not by the trusted key, or not over this content") from error
@@ -92,10 +110,10 @@ def read_checksums(file: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise _refused(file, f"cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
-        digest, separator, name = line.partition("  ")
-        if len(digest) != 64 or not separator or Path(name).name != name or name in found:
+        match = _LINE.fullmatch(line)
+        if match is None or (name := match["name"]) in found:
             raise _refused(file, f"line {number}: expected a digest and a new file name, got {line[:120]!r}")
-        found[name] = f"sha256:{digest}"
+        found[name] = f"sha256:{match['digest']}"
     if not found:
         raise _refused(file, "names no file")
     return found
