@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Carries out an upgrade plan on Apache Airflow, and can always take it back.",
 )
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, markup=False, highlight=False)
 
 PlanName = Annotated[str, typer.Option(help="name of a file in include/plans, without its ending")]
 Environments = Annotated[str, typer.Option("--env", help="prefix of the environments' names")]

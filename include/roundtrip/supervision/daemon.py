@@ -52,6 +52,11 @@ class Program:
 
     def render(self, logs: Path) -> str:
         """Its section of supervisord's configuration."""
+        for value in self.environment.values():
+            if set(value) & set("\"'\n"):
+                raise RuntimeError(
+                    f"{self.name}: supervisord cannot be given quotes or line ends in a variable"
+                )
         variables = ",".join(
             f'{name}="{_escaped(value)}"' for name, value in sorted(self.environment.items())
         )

@@ -18,8 +18,10 @@ import socket
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import redis
@@ -226,12 +228,13 @@ class LocalInfrastructure:
             },
         }
         with (folder / "traefik.yaml").open("w", encoding="utf-8") as file:
-            YAML(typ="safe").dump(static, file)
+            yaml: Any = YAML(typ="safe")
+            yaml.dump(static, file)
 
     def _wait(self, ports: Ports) -> None:
         deadline = time.monotonic() + READY_LIMIT_SECONDS
         password = self._redis_password()
-        waiting = {
+        waiting: dict[str, Callable[[], bool]] = {
             "redis": lambda: _redis_answers(ports.redis, password),
             "traefik": lambda: _answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
         }

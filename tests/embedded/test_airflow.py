@@ -1,0 +1,66 @@
+"""The embedded Airflow, for real: up, its DAGs, every component killed, down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from roundtrip.commands.airflow_api import AirflowApi
+from roundtrip.embedded.airflow import COMPONENTS, EmbeddedAirflow
+from roundtrip.plan.home import Home
+
+pytestmark = pytest.mark.airflow
+ROOT = Path(__file__).resolve().parents[2]
+BACK_LIMIT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAirflow]:
+    made = EmbeddedAirflow(Home(tmp_path_factory.mktemp("airflow") / "home"), ROOT)
+    made.up()
+    try:
+        yield made
+    finally:
+        pids = [process.pid for process in made.daemon.processes().values()]
+        made.down()
+        assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def wait(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + BACK_LIMIT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {BACK_LIMIT_SECONDS} s for {what}"
+        time.sleep(0.1)
+
+
+def test_every_plan_has_its_three_dags_and_no_import_error(airflow: EmbeddedAirflow) -> None:
+    api = AirflowApi(airflow.login())
+    plan = "top_tier_trading_1_1_0"
+    wanted = {f"release_{plan}", f"rollback_{plan}", f"staging_rehearsal_{plan}"}
+    wait(lambda: wanted <= api.dag_ids(), "the DAGs to be parsed")
+    assert api.import_errors() == []
+
+
+def test_without_a_login_nothing_is_answered(airflow: EmbeddedAirflow) -> None:
+    answer = httpx.get(f"{airflow.login().url}/api/v2/dags", trust_env=False)
+    assert answer.status_code == 401
+
+
+def test_up_again_changes_no_process(airflow: EmbeddedAirflow) -> None:
+    before = {name: process.pid for name, process in airflow.daemon.processes().items()}
+    airflow.up()
+    assert {name: process.pid for name, process in airflow.daemon.processes().items()} == before
+
+
+@pytest.mark.parametrize("component", ["postgres", *COMPONENTS])
+def test_a_killed_component_is_back_and_healthy(airflow: EmbeddedAirflow, component: str) -> None:
+    pid = airflow.daemon.processes()[component].pid
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: airflow.daemon.processes()[component].pid not in (0, pid), f"{component} to be started")
+    wait(lambda: airflow._unhealthy() == [], f"Airflow to be healthy without its first {component}")
