@@ -1,0 +1,128 @@
+"""SBOM, zip and checksums: complete, in the formats that others read, and the same for the same bundles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from roundtrip.build.artefacts import artefacts, build_service, checksums, sbom
+from roundtrip.errors import ArtefactError, BuildError
+from roundtrip.release import Release
+from roundtrip.targets.bundles import file_digest
+from roundtrip.verification import verify_checksums
+from tests.build.platform import Platform
+
+FILES = {"SHA256SUMS", "Tiny_Platform-1.1.0.zip", "sbom.cdx.json", "web-1.1.0.tar.gz", "worker-1.1.0.tar.gz"}
+
+
+def built(platform: Platform, name: str = "r1") -> Release:
+    platform.lay()
+    release = platform.release(name)
+    for service in ("web", "worker"):
+        build_service(release, service)
+    sbom(release)
+    checksums(release)
+    return release
+
+
+def test_the_sbom_is_valid_cyclonedx_and_has_every_package_of_every_bundle(platform: Platform) -> None:
+    release = built(platform)
+    text = (artefacts(release) / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    document = json.loads(text)
+    components = {c["bom-ref"]: c for c in document["components"]}
+    assert {"pkg:npm/ms@2.1.3", "pkg:pypi/iniconfig@2.1.0", "pkg:pypi/tiny@1.1.0"} <= set(components)
+    assert "picocolors" not in text, "what only building needs is not deployed"
+    depends = {d["ref"]: d["dependsOn"] for d in document["dependencies"]}
+    assert depends["Tiny_Platform@1.1.0"] == ["web@1.1.0", "worker@1.1.0"]
+    assert "pkg:npm/ms@2.1.3" in depends["web@1.1.0"]
+    assert "pkg:npm/ms@2.1.3" not in depends["worker@1.1.0"]
+    for service in ("web", "worker"):
+        digest = file_digest(artefacts(release) / f"{service}-1.1.0.tar.gz").removeprefix("sha256:")
+        assert components[f"{service}@1.1.0"]["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    assert release.ledger.last("r1", "build.sbom").data["components"] == len(components)
+
+
+def test_the_same_bundles_give_the_same_artefacts(platform: Platform) -> None:
+    first, second = built(platform, "r1"), built(platform, "r2")
+    assert {p.name for p in artefacts(first).iterdir()} == FILES
+    for name in FILES:
+        assert (artefacts(first) / name).read_bytes() == (artefacts(second) / name).read_bytes(), name
+
+
+def test_sha256sum_agrees_beside_the_artefacts_and_in_the_zip(platform: Platform, tmp_path: Path) -> None:
+    release = built(platform)
+    folder = artefacts(release)
+    with zipfile.ZipFile(folder / "Tiny_Platform-1.1.0.zip") as archive:
+        archive.extractall(tmp_path)
+    inside = tmp_path / "Tiny_Platform-1.1.0"
+    for place, count in ((folder, 4), (inside, 3)):
+        checked = subprocess.run(
+            ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert checked.stdout.count(": OK\n") == count
+    assert (inside / "platform" / "docker-compose.yml").read_text() == "# of 1.1.0\n"
+    assert not (inside / "platform" / "web").exists(), "services are in their bundles"
+
+
+def test_programs_in_the_zip_stay_executable(platform: Platform) -> None:
+    with zipfile.ZipFile(artefacts(built(platform)) / "Tiny_Platform-1.1.0.zip") as archive:
+        modes = {
+            info.filename.partition("/platform/")[2]: info.external_attr >> 16 for info in archive.infolist()
+        }
+    assert modes["conf/start.sh"] == 0o100755
+    assert modes["docker-compose.yml"] == 0o100644
+
+
+def test_a_step_that_runs_again_leaves_the_same_events_and_files(platform: Platform) -> None:
+    release = built(platform)
+    before = {p.name: p.read_bytes() for p in artefacts(release).iterdir()}
+    events = len(release.ledger.events("r1"))
+    built(platform)
+    assert {p.name: p.read_bytes() for p in artefacts(release).iterdir()} == before
+    assert len(release.ledger.events("r1")) == events
+
+
+def test_artefacts_that_are_lost_are_made_again_from_the_store(platform: Platform) -> None:
+    release = built(platform)
+    digest = file_digest(artefacts(release) / "SHA256SUMS")
+    shutil.rmtree(artefacts(release))
+    built(platform)
+    assert file_digest(artefacts(release) / "SHA256SUMS") == digest
+
+
+def test_what_would_be_another_artefact_than_the_recorded_one_raises(platform: Platform) -> None:
+    release = built(platform)
+    shutil.copy(artefacts(release) / "web-1.1.0.tar.gz", artefacts(release) / "worker-1.1.0.tar.gz")
+    with pytest.raises(
+        BuildError, match=r"sbom\.cdx\.json: expected sha256:\w+ as this release has recorded, got"
+    ):
+        sbom(release)
+
+
+def test_checksums_find_one_flipped_byte_of_any_artefact_before_staging(platform: Platform) -> None:
+    release = built(platform)
+    assert set(verify_checksums(release, "staging")) == {"web", "worker"}
+    for name in sorted(FILES):
+        file = artefacts(release) / name
+        whole = file.read_bytes()
+        content = bytearray(whole)
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(ArtefactError, match=rf"expected sha256:\w+, got sha256:\w+ at .*{name}"):
+            verify_checksums(release, "staging")
+        refused = release.ledger.last("r1", "verify.refused").data
+        assert name in refused["reason"] and refused["environment"] == "tiny_staging"
+        file.write_bytes(whole)
+    verify_checksums(release, "staging")
