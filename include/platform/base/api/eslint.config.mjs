@@ -9,6 +9,7 @@ export default tseslint.config(
     rules: {
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/switch-exhaustiveness-check": "error",
+      "@typescript-eslint/no-require-imports": ["error", { allow: ["/package\\.json$"] }],
       "no-console": "error",
     },
   },

@@ -1,0 +1,82 @@
+/**
+ * Feature flags, through OpenFeature, from a JSON file: {"flags": {"name": true}}.
+ *
+ * Rules:
+ * 1. A flag that is not in the file, or is no boolean there, is off; so are all without a file.
+ * 2. The file is read again when it has changed, by the time of the next question. While it cannot be read,
+ *    what was read before stays true.
+ */
+
+import { readFileSync, statSync } from "node:fs";
+
+import {
+  type Client,
+  ErrorCode,
+  type JsonValue,
+  OpenFeature,
+  type Provider,
+  type ResolutionDetails,
+  StandardResolutionReasons,
+} from "@openfeature/server-sdk";
+
+import { described, type Log } from "./log";
+
+export const BACKTEST_DASHBOARD = "backtest-dashboard";
+
+/** A client of OpenFeature whose flags are those of `file`. */
+export async function openFlags(file: string | undefined, log: Log): Promise<Client> {
+  await OpenFeature.setProviderAndWait(new FileProvider(file, log));
+  return OpenFeature.getClient();
+}
+
+export class FileProvider implements Provider {
+  readonly metadata = { name: "file" };
+  readonly runsOn = "server";
+  private flags: Record<string, unknown> = {};
+  /** what tells one state of the file from another */
+  private mark = "";
+
+  constructor(
+    private readonly file: string | undefined,
+    private readonly log: Log,
+  ) {}
+
+  resolveBooleanEvaluation(flag: string, otherwise: boolean): Promise<ResolutionDetails<boolean>> {
+    this.readIfChanged();
+    const value = this.flags[flag];
+    if (typeof value === "boolean") return Promise.resolve({ value, reason: StandardResolutionReasons.STATIC });
+    return Promise.resolve(this.missing(flag, otherwise));
+  }
+
+  resolveStringEvaluation(flag: string, otherwise: string): Promise<ResolutionDetails<string>> {
+    return Promise.resolve(this.missing(flag, otherwise));
+  }
+
+  resolveNumberEvaluation(flag: string, otherwise: number): Promise<ResolutionDetails<number>> {
+    return Promise.resolve(this.missing(flag, otherwise));
+  }
+
+  resolveObjectEvaluation<T extends JsonValue>(flag: string, otherwise: T): Promise<ResolutionDetails<T>> {
+    return Promise.resolve(this.missing(flag, otherwise));
+  }
+
+  private missing<T>(flag: string, otherwise: T): ResolutionDetails<T> {
+    const errorCode = flag in this.flags ? ErrorCode.TYPE_MISMATCH : ErrorCode.FLAG_NOT_FOUND;
+    return { value: otherwise, reason: StandardResolutionReasons.DEFAULT, errorCode };
+  }
+
+  private readIfChanged(): void {
+    if (this.file === undefined) return;
+    let mark = "";
+    try {
+      const { ino, mtimeNs, size } = statSync(this.file, { bigint: true });
+      mark = `${ino}/${mtimeNs}/${size}`;
+      if (mark === this.mark) return;
+      this.flags = (JSON.parse(readFileSync(this.file, "utf8")) as { flags?: Record<string, unknown> }).flags ?? {};
+    } catch (error) {
+      if (mark === this.mark && mark !== "") return;
+      this.log("warning", "flags cannot be read", { error: described(error) });
+    }
+    this.mark = mark;
+  }
+}
