@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,3 @@ def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def platform(tmp_path: Path, tool_cache: Path) -> Platform:
     return make_platform(tmp_path, cache=tool_cache)
-
-
-@pytest.fixture
-def laid(platform: Platform) -> Callable[[], Platform]:
-    """Lay the platform once it is bent as the test wants it."""
-
-    def lay() -> Platform:
-        platform.lay()
-        return platform
-
-    return lay

@@ -15,7 +15,7 @@ from roundtrip.release import Release
 from roundtrip.targets.bundles import BundleStore, Manifest, file_digest, members
 from roundtrip.toolchain.programs import node
 from roundtrip.verification.published import CHECKSUMS
-from tests.build.platform import Platform
+from tests.build.platform import Platform, make_platform
 
 
 def _unpacked(release: Release, service: str, folder: Path) -> Path:
@@ -96,8 +96,6 @@ def test_built_again_elsewhere_it_is_the_same_and_the_ledger_says_so(platform: P
 
 
 def test_two_machines_build_the_same_bundle(platform: Platform, tmp_path: Path) -> None:
-    from tests.build.platform import make_platform
-
     other = make_platform(tmp_path / "elsewhere" / "deeper")
     digests = []
     for each in (platform, other):

@@ -73,13 +73,14 @@ def sign_folder(folder: Path, key: EllipticCurvePrivateKey) -> dict[str, str]:
     """Sign `SHA256SUMS` and every file that it names; signatures by file name."""
     signatures = {}
     for name in [*read_checksums(folder / CHECKSUMS), CHECKSUMS]:
-        signatures[name] = _signature(folder / name, key)
+        signatures[name] = signature_of(folder / name, key)
         _write(folder / f"{name}.sig", signatures[name])
     _write(folder / PUBLIC_KEY, pem(key.public_key()))
     return signatures
 
 
-def _signature(file: Path, key: EllipticCurvePrivateKey) -> str:
+def signature_of(file: Path, key: EllipticCurvePrivateKey) -> str:
+    """The signature over the content of `file`, as it stands in `<file>.sig`."""
     digest = bytes.fromhex(file_digest(file).removeprefix("sha256:"))
     algorithm = ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
     return base64.b64encode(key.sign(digest, algorithm)).decode()

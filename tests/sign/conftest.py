@@ -1,0 +1,86 @@
+"""A release that was built, as the sign section finds it: small bundles, SBOM, zip, checksums, a commit, keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from roundtrip.build.archive import write_checksums, write_zip
+from roundtrip.forge.git import Git
+from roundtrip.release import Release
+from roundtrip.sign.publishing import publish
+from roundtrip.sign.signing import sign_artefacts, tag_release
+from roundtrip.targets.bundles import BundleStore, Manifest, file_digest, pack
+from tests.build.platform import Platform, make_platform
+
+SERVICES = ("web", "worker")
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    made = make_platform(tmp_path)
+    made.lay()
+    return made
+
+
+def built(platform: Platform, name: str = "r1", text: str = "works") -> Release:
+    """A release whose build section has ended; `text` is what its services do."""
+    release = platform.release(name)
+    folder, version = release.folder / "artefacts", platform.plan.to_version
+    bundles = make_artefacts(platform, folder, version, text)
+    for service, file in bundles.items():
+        digest = BundleStore(platform.home.store).put(file)
+        about = {"service": service, "version": version, "digest": digest}
+        release.ledger.append_once(name, "build.bundle", f"{service}@{version}", about)
+    digest = file_digest(folder / "SHA256SUMS")
+    about = {"file": "SHA256SUMS", "digest": digest}
+    release.ledger.append_once(name, "build.checksums", "SHA256SUMS", about)
+    return release
+
+
+def make_artefacts(platform: Platform, folder: Path, version: str, text: str) -> dict[str, Path]:
+    """What the build section leaves in `folder`; the bundles by service."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bundles = {}
+    for service in SERVICES:
+        content = folder.parent / f"content-{folder.name}-{version}-{service}"
+        content.mkdir(exist_ok=True)
+        (content / "main.py").write_text(f"print({text!r})\n")
+        bundles[service] = folder / f"{service}-{version}.tar.gz"
+        pack(content, Manifest(service, version, ("{python}", "main.py"), "python"), bundles[service])
+    (folder / "sbom.cdx.json").write_text(json.dumps({"bomFormat": "CycloneDX", "text": text}))
+    inside = [*(file.name for file in bundles.values()), "sbom.cdx.json"]
+    write_checksums(folder, inside)
+    git = Git(platform.home.repository)
+    place = folder / f"Tiny_Platform-{version}.zip"
+    write_zip(place, folder, [*inside, "SHA256SUMS"], git=git, commit="main", plan=platform.plan)
+    write_checksums(folder, [*inside, place.name])
+    return bundles
+
+
+def signed(release: Release) -> Release:
+    """The three steps of the sign section."""
+    tag_release(release)
+    sign_artefacts(release)
+    publish(release)
+    return release
+
+
+@pytest.fixture
+def published(platform: Platform) -> Release:
+    return signed(built(platform))
+
+
+@pytest.fixture
+def flip() -> Callable[[Path], None]:
+    """Flip one bit in the middle of a file."""
+
+    def flip_in(file: Path) -> None:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+
+    return flip_in
