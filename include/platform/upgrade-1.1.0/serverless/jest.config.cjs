@@ -1,0 +1,12 @@
+/** @type {import("jest").Config} */
+module.exports = {
+  testEnvironment: "node",
+  // Its traps on globals recurse without end in fetch.
+  testEnvironmentOptions: { globalsCleanup: "off" },
+  roots: ["<rootDir>/tests"],
+  transform: { "^.+\\.ts$": ["@swc/jest", { jsc: { parser: { syntax: "typescript" }, target: "es2022" } }] },
+  collectCoverageFrom: ["handler.ts"],
+  coverageProvider: "v8",
+  coverageReporters: ["text-summary", "json-summary"],
+  coverageThreshold: { global: { lines: 80, statements: 80, functions: 80, branches: 80 } },
+};
