@@ -41,11 +41,17 @@ def _history(git: Git, commit: str) -> Iterator[Content]:
 
 
 def _own_secrets(release: Release) -> list[tuple[str, str]]:
-    found = []
+    """Names and values in the secrets connections, without what the plan says is no secret."""
+    known = release.plan.variables
+    found: list[tuple[str, str]] = []
     for environment in release.environments.values():
         try:
             values = release.secrets(environment.secrets_connection)
         except SecretError:
             continue  # reported with the variables
-        found += [(f"{name} of {environment.name}", value) for name, value in values.items()]
+        found += [
+            (f"{name} of {environment.name}", value)
+            for name, value in values.items()
+            if name not in known or known[name].secret
+        ]
     return found
