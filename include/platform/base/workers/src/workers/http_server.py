@@ -1,0 +1,82 @@
+"""The HTTP side: health, metrics, risk and positions.
+
+Rules:
+1. Healthy means that Redis answers and that this process is not draining.
+2. What needs Redis while it cannot be reached is answered with 503.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import redis
+
+from workers.identity import SERVICE, VERSION
+from workers.metrics import CONTENT_TYPE, Metrics
+from workers.services.risk_service import RiskService
+
+_IDLE_LIMIT_SECONDS = 180
+"""Longer than any proxy keeps a connection, so that no request meets one that is closing."""
+
+Answer = tuple[int, str, bytes]
+
+
+def routes(
+    client: redis.Redis, risk: RiskService, metrics: Metrics, stop: threading.Event
+) -> dict[str, Callable[[], Answer]]:
+    def healthz() -> Answer:
+        if stop.is_set():
+            return _json(503, {"status": "draining", "service": SERVICE, "version": VERSION})
+        client.ping()
+        return _json(200, {"status": "ok", "service": SERVICE, "version": VERSION})
+
+    return {
+        "/healthz": healthz,
+        "/metrics": lambda: (200, CONTENT_TYPE, metrics.text()),
+        "/risk": lambda: _json(200, risk.risk()),
+        "/positions": lambda: _json(200, risk.positions()),
+    }
+
+
+def serve(host: str, port: int, answers: Mapping[str, Callable[[], Answer]]) -> ThreadingHTTPServer:
+    """Listen, and answer from a thread. Raises OSError when it cannot listen."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = _IDLE_LIMIT_SECONDS
+
+        def do_GET(self) -> None:
+            status, kind, body = _answer(answers, urlsplit(self.path).path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Requests are not logged: they are probes and readings."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+    return server
+
+
+def _answer(answers: Mapping[str, Callable[[], Answer]], path: str) -> Answer:
+    answer = answers.get(path)
+    if answer is None:
+        return _json(404, {"error": "no such page"})
+    try:
+        return answer()
+    except redis.RedisError:
+        return _json(
+            503, {"status": "unavailable", "error": "Redis cannot be reached", "service": SERVICE, "version": VERSION}
+        )
+
+
+def _json(status: int, body: object) -> Answer:
+    return status, "application/json", json.dumps(body).encode()

@@ -1,0 +1,56 @@
+"""The service as a process: it listens, works, and drains when it is asked to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+from workers.configuration import Configuration, ConfigurationError, read_configuration
+from workers.error_tracker import open_error_tracker
+from workers.http_server import routes, serve
+from workers.log import log
+from workers.metrics import Metrics
+from workers.redis_connection import connect
+from workers.services.order_stream import OrderStream, new_consumer_name
+from workers.services.risk_service import RiskService
+from workers.worker import Worker
+
+_EX_CONFIG = 78
+
+
+def main() -> int:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        run(read_configuration(os.environ), stop)
+    except ConfigurationError as error:
+        sys.stderr.write(f"workers: {error}\n")
+        return _EX_CONFIG
+    except OSError as error:
+        sys.stderr.write(f"workers: cannot listen: {error}\n")
+        return 1
+    return 0
+
+
+def run(configuration: Configuration, stop: threading.Event) -> None:
+    """Work until `stop` is set. Raises ConfigurationError, and OSError when it cannot listen."""
+    try:
+        tracker = open_error_tracker(configuration.sentry_dsn, configuration.deploy_env)
+    except ValueError as error:
+        raise ConfigurationError("SENTRY_DSN is no DSN") from error
+    client, metrics = connect(configuration.redis_url), Metrics()
+    risk = RiskService(client, configuration.exposure_limit)
+    server = serve(configuration.host, configuration.port, routes(client, risk, metrics, stop))
+    host, port = server.server_address[:2]
+    consumer = new_consumer_name()
+    log("info", "listening", host=str(host), port=port, consumer=consumer)
+    try:
+        Worker(OrderStream(client, consumer), risk.handle, metrics, tracker).run(stop)
+    finally:
+        server.shutdown()
+        server.server_close()
+        tracker.flush()
+    log("info", "drained")

@@ -1,0 +1,1 @@
+"""What the workers do with orders. Nothing here listens, logs or reads the environment."""
