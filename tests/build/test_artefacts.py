@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from roundtrip.build.artefacts import artefacts, build_service, checksums, sbom
+from roundtrip.build.components import locked
 from roundtrip.errors import ArtefactError, BuildError
 from roundtrip.release import Release
 from roundtrip.targets.bundles import file_digest
@@ -48,6 +50,38 @@ def test_the_sbom_is_valid_cyclonedx_and_has_every_package_of_every_bundle(platf
         digest = file_digest(artefacts(release) / f"{service}-1.1.0.tar.gz").removeprefix("sha256:")
         assert components[f"{service}@1.1.0"]["hashes"] == [{"alg": "SHA-256", "content": digest}]
     assert release.ledger.last("r1", "build.sbom").data["components"] == len(components)
+
+
+def test_what_a_bundler_compiled_in_is_known_from_the_lockfile(platform: Platform) -> None:
+    lock = platform.change / "web" / "package-lock.json"
+    data = json.loads(lock.read_text())
+    packages = data["packages"]
+    packages["node_modules/ms/node_modules/@deep/inner"] = {
+        "version": "3.2.1",
+        "license": "MIT OR Apache-2.0",
+        "integrity": "sha1-AAAA sha512-" + base64.b64encode(bytes(range(64))).decode(),
+    }
+    for number, mark in enumerate(("dev", "optional", "devOptional", "peer")):
+        packages[f"node_modules/unused{number}"] = {"version": "1.0.0", mark: True}
+    found = locked(json.dumps(data))
+    assert set(found) == {"pkg:npm/ms@2.1.3", "pkg:npm/%40deep/inner@3.2.1"}
+    inner = found["pkg:npm/%40deep/inner@3.2.1"]
+    assert inner["name"] == "@deep/inner"
+    assert inner["hashes"] == [{"alg": "SHA-512", "content": bytes(range(64)).hex()}]
+
+    web = platform.plan.services["web"]
+    alone = web.model_copy(update={"bundle": web.bundle.model_copy(update={"dependencies": "none"})})
+    platform.plan = platform.plan.model_copy(update={"services": {**platform.plan.services, "web": alone}})
+    text = (artefacts(built(platform)) / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    ms = next(c for c in json.loads(text)["components"] if c["bom-ref"] == "pkg:npm/ms@2.1.3")
+    assert ms["properties"] == [{"name": "roundtrip:found-in", "value": "package-lock.json"}]
+
+
+def test_a_lockfile_without_packages_is_an_error_and_not_an_empty_list() -> None:
+    for text in ("", "[]", '{"lockfileVersion": 1}'):
+        with pytest.raises(BuildError, match=r"package-lock\.json has no packages"):
+            locked(text)
 
 
 def test_the_same_bundles_give_the_same_artefacts(platform: Platform) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
 from roundtrip.build.cached import BuildCache, Entry, key_of
@@ -93,7 +93,8 @@ def reproduce_service(release: Release, service: str) -> None:
 def sbom(release: Release) -> None:
     """The SBOM of all bundles, in CycloneDX."""
     place = artefacts(release) / SBOM
-    count = write_sbom(release.plan, release.plan.to_version, artefacts(release), place)
+    locks = _locks(release.plan, release.repository, release.plan.to_version, _candidate(release))
+    count = write_sbom(release.plan, release.plan.to_version, artefacts(release), place, locks)
     data = {"file": SBOM, "digest": file_digest(place), "components": count}
     _require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
     log.info("SBOM: %d components", count)
@@ -121,7 +122,8 @@ def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
             plan, repository, service, version=plan.from_version, commit=commit, folder=work / service
         )
         _build(of, repository, home, folder)
-    write_sbom(plan, plan.from_version, folder, folder / SBOM)
+    locks = _locks(plan, repository, plan.from_version, commit)
+    write_sbom(plan, plan.from_version, folder, folder / SBOM, locks)
     _zip_and_sums(repository, plan, plan.from_version, commit, folder)
     shutil.rmtree(work, ignore_errors=True)
     return commit
@@ -151,6 +153,13 @@ def _build(of: Recipe, repository: Path, home: Home, folder: Path) -> tuple[str,
     shutil.copyfile(store.path(known.digest), beside)
     beside.rename(file)
     return known.digest, True
+
+
+def _locks(plan: Plan, repository: Path, version: str, commit: str) -> dict[str, str]:
+    """package-lock.json of each Node service at the commit."""
+    services = [name for name in services_of(plan, version) if plan.services[name].toolchain == "node"]
+    paths = {name: PurePosixPath(plan.services[name].path) / "package-lock.json" for name in services}
+    return {name: Git(repository).text("show", f"{commit}:{path}") for name, path in paths.items()}
 
 
 def _zip_and_sums(repository: Path, plan: Plan, version: str, commit: str, folder: Path) -> Path:

@@ -1,15 +1,18 @@
-"""The SBOM: what is in the bundles, found by syft in the bundles themselves, in CycloneDX 1.6.
+"""The SBOM: what is in the bundles, in CycloneDX 1.6.
 
 Rules:
-1. It is of what is deployed, not of what a manifest asks for: the unpacked bundles are looked at. So it also has what
-   other packages brought along in their own files, whose version nobody states ("UNKNOWN").
-2. Every service is a component with the sha256 of its bundle, and depends on what was found in it.
-3. The same bundles give the same document: no time, no path of this machine, a serial number made of the content.
-4. A bundle in which nothing is found is an error, since each has at least itself.
+1. It is of what is deployed: syft looks into the unpacked bundles. So it also has what other packages brought along in
+   their own files, whose version nobody states ("UNKNOWN").
+2. What a bundler compiled into other files leaves no trace there: of a Node service, the lockfile's packages that are
+   not only for development are in it too, marked as found in the lockfile.
+3. Every service is a component with the sha256 of its bundle, and depends on what was found in it.
+4. The same bundles give the same document: no time, no path of this machine, a serial number made of the content.
+5. A bundle in which nothing is found is an error, since each has at least itself.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sysconfig
@@ -35,12 +38,18 @@ KEPT = ("type", "name", "version", "purl", "licenses")
 Component = dict[str, Any]
 
 
-def write_sbom(plan: Plan, version: str, folder: Path, destination: Path) -> int:
-    """Write the SBOM of the bundles in `folder`; the number of components. Raises BuildError."""
+def write_sbom(plan: Plan, version: str, folder: Path, destination: Path, locks: Mapping[str, str]) -> int:
+    """Write the SBOM of the bundles in `folder`; the number of components. Raises BuildError.
+
+    `locks` has the text of package-lock.json by service, for those that have one.
+    """
     services = services_of(plan, version)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         scanned = pool.map(lambda service: _scan(folder / bundle_name(service, version)), services)
         found = dict(zip(services, scanned, strict=True))
+    for service, text in locks.items():
+        known = {component["bom-ref"] for component in found[service]}
+        found[service] += [c for ref, c in sorted(locked(text).items()) if ref not in known]
     document = _document(plan.platform, version, {s: _service(s, version, folder) for s in services}, found)
     content = json.dumps(document, sort_keys=True)
     document["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_OID, content).urn
@@ -50,11 +59,43 @@ def write_sbom(plan: Plan, version: str, folder: Path, destination: Path) -> int
     return len(document["components"])
 
 
+def locked(text: str) -> dict[str, Component]:
+    """What a package-lock.json has for production on every machine, by reference. Raises BuildError."""
+    try:
+        packages: dict[str, dict[str, Any]] = json.loads(text)["packages"]
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"package-lock.json has no packages: {error}"
+        raise BuildError(what, where="candidate", remedy="make it with npm 7 or newer") from error
+    components = {}
+    for path, package in packages.items():
+        if not path or any(package.get(key) for key in ("dev", "devOptional", "optional", "peer", "link")):
+            continue
+        name = str(package.get("name") or path.rsplit("node_modules/", 1)[-1])
+        ref = f"pkg:npm/{name.replace('@', '%40')}@{package['version']}"
+        components[ref] = {
+            "bom-ref": ref,
+            "type": "library",
+            "name": name,
+            "version": package["version"],
+            "purl": ref,
+            "licenses": [{"license": {"name": package["license"]}}] if "license" in package else [],
+            "hashes": _hashes(str(package.get("integrity", ""))),
+            "properties": [{"name": "roundtrip:found-in", "value": "package-lock.json"}],
+        }
+    return components
+
+
+def _hashes(integrity: str) -> list[dict[str, str]]:
+    """The lock's sha512 (https://www.w3.org/TR/SRI/) as CycloneDX writes it."""
+    content = [part.removeprefix("sha512-") for part in integrity.split() if part.startswith("sha512-")]
+    return [{"alg": "SHA-512", "content": base64.b64decode(each).hex()} for each in content]
+
+
 def _document(
     platform: str, version: str, services: Mapping[str, Component], found: Mapping[str, list[Component]]
 ) -> dict[str, Any]:
     root = f"{platform}@{version}"
-    everything = {c["bom-ref"]: c for components in (services.values(), *found.values()) for c in components}
+    everything = {c["bom-ref"]: c for components in (*found.values(), services.values()) for c in components}
     depends = {root: [s["bom-ref"] for s in services.values()]}
     depends |= {services[name]["bom-ref"]: [c["bom-ref"] for c in found[name]] for name in services}
     about = {"bom-ref": root, "type": "application", "name": platform, "version": version}
