@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.embedded.airflow import COMPONENTS, EmbeddedAirflow
+from roundtrip.embedded.leftovers import with_variable
 from roundtrip.plan.home import Home
 
 pytestmark = pytest.mark.airflow
@@ -27,9 +29,21 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAirflo
     try:
         yield made
     finally:
-        pids = [process.pid for process in made.daemon.processes().values()]
         made.down()
-        assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+        assert left_of(made) == []
+
+
+def left_of(airflow: EmbeddedAirflow) -> list[str]:
+    """Command lines of what still runs, workers of killed schedulers and PostgreSQL included."""
+    belongs = with_variable("AIRFLOW_HOME", airflow.environment()["AIRFLOW_HOME"])
+    left = []
+    for process in psutil.process_iter():
+        try:
+            if belongs(process) or airflow.postgres.owns(process):
+                left.append(" ".join(process.cmdline()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return left
 
 
 def wait(holds: Callable[[], bool], what: str) -> None:
@@ -64,3 +78,15 @@ def test_a_killed_component_is_back_and_healthy(airflow: EmbeddedAirflow, compon
     os.kill(pid, signal.SIGKILL)
     wait(lambda: airflow.daemon.processes()[component].pid not in (0, pid), f"{component} to be started")
     wait(lambda: airflow._unhealthy() == [], f"Airflow to be healthy without its first {component}")
+
+
+def test_up_after_the_supervisor_was_killed_ends_what_it_left_and_starts_anew(
+    airflow: EmbeddedAirflow,
+) -> None:
+    before = [psutil.Process(process.pid) for process in airflow.daemon.processes().values()]
+    os.kill(int((airflow.daemon.folder / "supervisord.pid").read_text()), signal.SIGKILL)
+    wait(lambda: not airflow.is_up(), "the supervisor to be gone")
+    airflow.up()
+    assert airflow._unhealthy() == []
+    # An init that is slow to collect them may still show them as zombies.
+    assert [p for p in before if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []

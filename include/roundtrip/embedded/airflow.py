@@ -2,6 +2,7 @@
 
 Rules:
 1. `up` may be called at any time, after a power cut too; a component that is killed is back within two seconds.
+   A killed scheduler leaves workers behind: `down`, and `up` when nothing supervises, end whatever is left of this folder.
 2. The configuration is written anew by each `up` from what is here; it holds keys, so only its owner reads it.
 3. The scheduler is set to notice a dead task within ten seconds instead of five minutes (`docs/decisions/0002`).
 """
@@ -21,7 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import httpx
+from filelock import FileLock
 
+from roundtrip.embedded.leftovers import end_leftovers, with_argument, with_variable
 from roundtrip.embedded.postgres import EmbeddedPostgres
 from roundtrip.embedded.secrets import airflow_secrets, connections_file, write_private
 from roundtrip.errors import HostError
@@ -58,19 +61,26 @@ class EmbeddedAirflow:
     def up(self) -> Login:
         """Start what is missing and wait until every component is healthy. Raises HostError."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        port = self._port()
-        self._configure(port)
-        self.daemon.start()
-        self.postgres.up()
-        self._migrate()
-        for component in COMPONENTS:
-            self.daemon.put(self._program(component))
-        self._wait()
+        with self._alone():
+            self._configure(self._port())
+            if not self.daemon.is_running():
+                self._end_leftovers()
+                self.postgres.forget_lock()
+            self.daemon.start()
+            self.postgres.up()
+            self._migrate()
+            for component in COMPONENTS:
+                self.daemon.put(self._program(component))
+            self._wait()
         return self.login()
 
     def down(self) -> None:
         """End every process; the data stays."""
-        self.daemon.stop()
+        if not self._folder.is_dir():
+            return
+        with self._alone():
+            self.daemon.stop()
+            self._end_leftovers()
 
     def is_up(self) -> bool:
         return self.daemon.is_running()
@@ -82,10 +92,24 @@ class EmbeddedAirflow:
         """What each component gets, and `airflow` on a command line needs; no secret among it."""
         return {
             "AIRFLOW_HOME": str(self._folder),
+            # Without it a process that renames itself writes over the variables that it is known by.
+            "SPT_NOENV": "1",
             "PYTHONPATH": os.pathsep.join([str(self._root / "include"), str(self._root / "plugins")]),
             "ROUNDTRIP_HOME": str(self._home.root),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         }
+
+    def _alone(self) -> FileLock:
+        """Held while processes are started or ended, so that two calls do not undo each other's work."""
+        return FileLock(self._folder / "up.lock", timeout=MIGRATE_LIMIT_SECONDS + READY_LIMIT_SECONDS)
+
+    def _end_leftovers(self) -> None:
+        kinds = [
+            with_argument(str(self.daemon.folder / "supervisord.conf")),
+            with_variable("AIRFLOW_HOME", str(self._folder)),
+            self.postgres.owns,
+        ]
+        end_leftovers(kinds, where=str(self._folder))
 
     def _program(self, component: str) -> Program:
         command = [sys.executable, "-m", "airflow", component]

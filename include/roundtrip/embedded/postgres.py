@@ -16,6 +16,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
+
+from roundtrip.embedded.leftovers import with_argument
 from roundtrip.errors import HostError
 from roundtrip.supervision.daemon import Daemon, Program, runtime_folder
 
@@ -45,11 +48,6 @@ class EmbeddedPostgres:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
-        if "postgres" not in self._daemon.processes():
-            # A power cut leaves these; nothing that could hold them is alive, since this folder's daemon starts it.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
-            for stale in self.socket_folder.glob(".s.PGSQL.*"):
-                stale.unlink()
         self._daemon.put(self._program())
         deadline = time.monotonic() + READY_LIMIT_SECONDS
         while self._run("pg_isready", "-q", is_checked=False) != 0:
@@ -62,6 +60,19 @@ class EmbeddedPostgres:
             time.sleep(POLL_SECONDS)
         if self._run("psql", "-d", DATABASE, "-qAtc", "select 1", is_checked=False) != 0:
             self._run("createdb", DATABASE)
+
+    def owns(self, process: psutil.Process) -> bool:
+        """Whether the process is the server of this data folder."""
+        return with_argument(str(self.data))(process) and Path(process.exe()).name == "postgres"
+
+    def forget_lock(self) -> None:
+        """Remove what a power cut leaves; only while no server of this folder runs.
+
+        PostgreSQL takes a lock for held when any process of this user has its pid by now, and would never start.
+        """
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for stale in self.socket_folder.glob(".s.PGSQL.*"):
+            stale.unlink()
 
     def _make_cluster(self) -> None:
         making = self._folder / "data.making"
