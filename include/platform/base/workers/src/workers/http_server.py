@@ -73,9 +73,8 @@ def _answer(answers: Mapping[str, Callable[[], Answer]], path: str) -> Answer:
     try:
         return answer()
     except redis.RedisError:
-        return _json(
-            503, {"status": "unavailable", "error": "Redis cannot be reached", "service": SERVICE, "version": VERSION}
-        )
+        body = {"status": "unavailable", "error": "Redis cannot be reached"}
+        return _json(503, {**body, "service": SERVICE, "version": VERSION})
 
 
 def _json(status: int, body: object) -> Answer:

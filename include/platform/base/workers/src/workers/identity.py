@@ -1,4 +1,4 @@
-"""Name and version of this service. The version is the one in pyproject.toml, or in the wheel made from it."""
+"""Name and version of this service. The version is that of pyproject.toml, or of the wheel made from it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
-    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.metrics_core import Metric
@@ -29,14 +28,15 @@ class _LabelledRegistry(CollectorRegistry):
     def collect(self) -> Iterator[Metric]:
         for metric in super().collect():
             metric.samples = [
-                sample._replace(labels={**sample.labels, **_LABELS}) for sample in metric.samples
+                sample._replace(labels={**sample.labels, **_LABELS})
+                for sample in metric.samples
+                if not sample.name.endswith("_created")  # the time of the start, once a series
             ]
             yield metric
 
 
 class Metrics:
     def __init__(self) -> None:
-        disable_created_metrics()
         registry = self._registry = _LabelledRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)

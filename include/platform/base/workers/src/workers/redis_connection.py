@@ -1,7 +1,7 @@
 """Connections to Redis.
 
 Rules:
-1. Nothing is tried again down here: when a connection breaks, only the caller knows whether that may be repeated.
+1. Nothing is tried again down here: when a connection breaks, only the caller knows what may be repeated.
 2. Every wait has a limit, so that a worker can drain while Redis hangs.
 """
 
@@ -11,8 +11,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-_CONNECT_LIMIT_SECONDS = 2.0
-_ANSWER_LIMIT_SECONDS = 2.0
+_CONNECT_LIMIT_SECONDS = 1.5
+_ANSWER_LIMIT_SECONDS = 1.5
 
 
 def connect(url: str) -> redis.Redis:

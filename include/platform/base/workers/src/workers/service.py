@@ -23,7 +23,8 @@ _EX_CONFIG = 78
 def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        # In a thread: the interrupted code may hold the lock inside of the event.
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
     try:
         run(read_configuration(os.environ), stop)
     except ConfigurationError as error:

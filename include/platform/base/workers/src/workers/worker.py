@@ -2,7 +2,7 @@
 
 Rules:
 1. Nothing is taken after the stop; the event in hand is finished, the others are handed back.
-2. A failure of Redis is waited out, each time longer up to a limit. Nothing is assumed about what was in hand.
+2. A failure of Redis is waited out, each time longer up to a limit. What was in hand is looked up again.
 3. An exception in the handling of one event leaves that event pending and never ends the loop.
 """
 
@@ -41,16 +41,20 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Returns once `stop` is set and nothing is in hand any more."""
-        pause = _FIRST_PAUSE_SECONDS
+        pause = 0.0
         while not stop.is_set():
             try:
                 self._turn(stop)
-                pause = _FIRST_PAUSE_SECONDS
+                pause = 0.0
             except redis.RedisError as error:
                 self._stream.doubt()
+                pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _MOST_PAUSE_SECONDS)
                 log("warning", "redis", error=described(error), again_in_seconds=pause)
                 stop.wait(pause)
-                pause = min(2 * pause, _MOST_PAUSE_SECONDS)
+        if not pause:  # else Redis is away, and waiting for it would outlast the time to drain
+            self._leave()
+
+    def _leave(self) -> None:
         try:
             self._stream.leave()
         except redis.RedisError as error:

@@ -81,7 +81,7 @@ class OrderStream:
             self._redis.xgroup_delconsumer(STREAM, GROUP, self._consumer)
 
     def lag(self) -> int:
-        """Entries not delivered to any worker yet. Redis 6 does not say, so they are counted, up to a limit."""
+        """Entries not delivered to any worker yet. Redis 6 does not say: they are counted, up to a limit."""
         groups = cast(list[dict[str, Any]], self._redis.xinfo_groups(STREAM))
         group = next(group for group in groups if group["name"] == GROUP)
         known = group.get("lag")
@@ -137,5 +137,5 @@ class OrderStream:
 
 
 def _events(entries: list[tuple[str | None, dict[str, str] | None]]) -> list[Event]:
-    """Entries that were deleted from the stream come without an id or without fields, and are nobody's work."""
+    """Entries deleted from the stream come without an id or without fields, and are nobody's work."""
     return [Event(entry_id, fields) for entry_id, fields in entries if entry_id is not None and fields]

@@ -3,8 +3,8 @@
 Rules:
 1. The state is the fold of the streams `fills` and `control` from their beginnings, which are read on before
    each order and before each answer: so it survives a restart, and holds what another worker filled.
-2. An order is rejected while the kill switch is on, or when the absolute exposure of its symbol would pass the
-   limit. It is filled at its own price.
+2. An order is rejected while the kill switch is on, or when the absolute exposure of its symbol would pass
+   the limit. It is filled at its own price.
 3. The journal entry of an order and the acknowledgement of its event are written in one transaction.
 4. Amounts are decimal, and shown with SHOWN_PLACES.
 """
@@ -62,7 +62,8 @@ class RiskService:
         with self._lock:
             self._catch_up()
             exposure = {symbol: shown(value) for symbol, value in sorted(self._exposure.items())}
-            return {"exposure": exposure, "pnl": shown(self._realised), "kill_switch": self._is_kill_switch_on}
+            pnl, kill_switch = shown(self._realised), self._is_kill_switch_on
+        return {"exposure": exposure, "pnl": pnl, "kill_switch": kill_switch}
 
     def positions(self) -> dict[str, object]:
         """Body of GET /positions."""

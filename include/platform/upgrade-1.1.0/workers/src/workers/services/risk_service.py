@@ -4,10 +4,11 @@ Rules:
 1. There is no state in this process: any worker may handle any event, and any worker's answer is right.
 2. An order counts once, whatever happens: one script looks it up in `risk:applied`, checks it, moves the
    amounts, journals it and acknowledges its event; all of that is done, or nothing.
-3. An order is decided on only when everything that was journalled before is counted. What workers of 1.0.0 filled
-   (`fills`) and kill switch events (`control`) are folded in behind cursors, in a script too, once per order.
-4. An order is rejected while the kill switch is on, or when the absolute exposure of its symbol would pass the
-   limit. It is filled at its own price.
+3. An order is decided on only when everything that was journalled before is counted. What workers of 1.0.0
+   filled (`fills`) and kill switch events (`control`) are folded in behind cursors, in a script too, once per
+   order.
+4. An order is rejected while the kill switch is on, or when the absolute exposure of its symbol would pass
+   the limit. It is filled at its own price.
 5. Amounts are multiplied here, as decimals, and added up by HINCRBYFLOAT. They are shown with SHOWN_PLACES.
 """
 
@@ -164,10 +165,6 @@ class RiskService:
             for symbol, value in sorted(exposure.items())
         ]
         return {"positions": positions}
-
-    def exposure(self, symbol: str) -> Decimal:
-        """Of one symbol, as it is counted now."""
-        return Decimal(cast(str | None, self._redis.hget(EXPOSURE, symbol)) or "0")
 
     def _fold_page(self) -> bool:
         """Whether everything that was there is counted now."""
