@@ -72,14 +72,13 @@ class AirflowApi:
         while True:
             try:
                 response = self._client.request(method, path, json=json)
-                if response.status_code == 401:
-                    self._authorise()
-                    continue
+                if response.status_code == 401 and self._authorise():
+                    response = self._client.request(method, path, json=json)
                 if response.status_code in accepted:
                     answer: dict[str, Any] = response.json()
                     return answer
                 problem = f"{response.status_code}: {response.text[:300]}"
-                if response.status_code < 500:
+                if response.status_code < 500 and response.status_code != 401:
                     break
             except (httpx.HTTPError, ValueError) as error:
                 problem = str(error) or type(error).__name__
@@ -88,14 +87,17 @@ class AirflowApi:
             time.sleep(POLL_SECONDS)
         raise HostError(f"Airflow answered {problem}", where=f"{method} {path}", remedy="./roundtrip status")
 
-    def _authorise(self) -> None:
-        response = self._client.post(
-            "/auth/token", json={"username": self._login.user, "password": self._login.password}
+    def _authorise(self) -> bool:
+        """Log in; False when Airflow is not ready to say. Raises HostError when it refuses."""
+        body = {"username": self._login.user, "password": self._login.password}
+        response = self._client.post("/auth/token", json=body)
+        if response.status_code == 201:
+            self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+            return True
+        if response.status_code >= 500:
+            return False
+        raise HostError(
+            f"Airflow refused the login: {response.status_code}",
+            where=self._login.url,
+            remedy="./roundtrip down, then up",
         )
-        if response.status_code != 201:
-            raise HostError(
-                f"Airflow refused the login: {response.status_code}",
-                where=self._login.url,
-                remedy="./roundtrip down, then up",
-            )
-        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"

@@ -4,28 +4,31 @@ Rules:
 1. A release's exit code and last line come from `release.outcome` in the ledger, never from Airflow's colour.
 2. An error is one line on standard error: what, where, what to do; exit 1.
 3. Interrupting a command that follows a run stops the following only, and says so.
+4. `down` and `verify-ledger` need no plan: a plan file that is broken keeps nothing alive and hides nothing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from sqlalchemy import make_url
 
 from roundtrip.commands import prepare
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.commands.follow import Follower
+from roundtrip.commands.phases import Phases
 from roundtrip.commands.prepare import Machine, open_machine
-from roundtrip.errors import HostError, PlanError, RoundtripError
+from roundtrip.commands.runs import Runs
+from roundtrip.commands.standing import standing
+from roundtrip.errors import HostError, LedgerError, PlanError, RoundtripError
 from roundtrip.forge.laying import faults
 from roundtrip.ledger.ledger import Ledger
-from roundtrip.release import release_id
 
 PLAN = "top_tier_trading_1_1_0"
 EXITS = {"PROMOTED": 0, "ROLLED BACK": 3, "BROKEN": 4}
@@ -40,6 +43,9 @@ console = Console(soft_wrap=True, markup=False, highlight=False)
 PlanName = Annotated[str, typer.Option(help="name of a file in include/plans, without its ending")]
 Environments = Annotated[str, typer.Option("--env", help="prefix of the environments' names")]
 Json = Annotated[bool, typer.Option("--json", help="print data as JSON")]
+KeepUp = Annotated[
+    bool, typer.Option("--keep-up/--down", help="leave everything running at the end, or end it")
+]
 
 
 def main() -> None:
@@ -61,18 +67,24 @@ def release(
     fault_stage: Annotated[
         str, typer.Option(help="where the bug bites: staging (and after) or production only")
     ] = "staging",
+    keep_up: KeepUp = True,
 ) -> None:
     """Carry out the plan: set everything up, release, show it live. Exit 0 promoted, 3 rolled back, 4 broken."""
     machine = open_machine(plan, env, console.print)
-    patch = _patch(fault, fault_stage)
-    api = _up(machine)
-    _finish_earlier(machine, api)
-    prepare.lay(machine, patch)
-    bundles = prepare.publish_stable(machine)
-    prepare.start_environments(machine, bundles)
-    _take_back_promoted(machine, api)
-    follower = _run(machine, api, f"release_{plan}", {"environment": env, "fault": patch})
-    _end(machine, follower)
+    patch, phases = _patch(fault, fault_stage), Phases()
+    runs = _ready(machine, phases, patch)
+    follower = runs.start(f"release_{plan}", {"environment": env, "fault": patch})
+    console.print(phases.table(follower.sections()))
+    outcome = machine.ledger.last(follower.release, "release.outcome")
+    if outcome is None:
+        raise HostError(
+            "the release has no outcome in the ledger", where=follower.release, remedy="docs/runbook.md"
+        )
+    name = str(outcome.data["outcome"])
+    if name != "PROMOTED":
+        console.print(outcome.data["reason"])
+    _end(machine, follower, name, keep_up=keep_up)
+    raise typer.Exit(EXITS.get(name, 1))
 
 
 @app.command()
@@ -80,84 +92,66 @@ def rehearse(
     plan: PlanName = PLAN,
     env: Environments = "local",
     fault: Annotated[str, typer.Option(help="errors, latency or crash")] = "errors",
+    keep_up: KeepUp = True,
 ) -> None:
     """A drill: staging with a fault, which has to be found and taken back within the plan's budget. Exit 0 if it was."""
     machine = open_machine(plan, env, console.print)
-    patch = _patch(fault, "staging")
-    api = _up(machine)
-    _finish_earlier(machine, api)
-    prepare.lay(machine, "")
-    prepare.start_environments(machine, prepare.publish_stable(machine))
-    _take_back_promoted(machine, api)
-    follower = _run(machine, api, f"staging_rehearsal_{plan}", {"environment": env, "fault": patch})
+    patch, phases = _patch(fault, "staging"), Phases()
+    runs = _ready(machine, phases, "")
+    follower = runs.start(f"staging_rehearsal_{plan}", {"environment": env, "fault": patch})
+    console.print(phases.table(follower.sections()))
     assessed = machine.ledger.last(follower.release, "drill.assessed")
-    passed = assessed is not None and assessed.data["passed"]
+    passed = assessed is not None and assessed.data["passed"] is True
     if assessed is not None:
         data = assessed.data
         console.print(
             f"found after {data['detection_seconds']:.1f} s, restored after another {data['recovery_seconds']:.1f} s, "
             f"budget {data['budget_seconds']:.0f} s"
         )
-    _print_last("DRILL PASSED" if passed else "DRILL FAILED", machine, follower.release)
+    _end(machine, follower, "DRILL PASSED" if passed else "DRILL FAILED", keep_up=keep_up)
     raise typer.Exit(0 if passed else 1)
 
 
 @app.command()
 def up(plan: PlanName = PLAN, env: Environments = "local") -> None:
     """Start Airflow and the platform, without a release; after a power cut it brings back what ran."""
-    machine = open_machine(plan, env, console.print)
-    _up(machine)
-    prepare.lay(machine, "")
-    prepare.start_environments(machine, prepare.publish_stable(machine))
+    machine, phases = open_machine(plan, env, console.print), Phases()
+    runs = _start(machine, phases)
+    if unfinished := runs.unfinished():
+        # The repository and the environments are that release's until it has ended.
+        console.print(f"{unfinished[-1].release} has not ended; everything is as it left it")
+    else:
+        _prepare(machine, phases, "")
+    console.print(phases.table([]))
 
 
 @app.command()
-def down(plan: PlanName = PLAN, env: Environments = "local") -> None:
+def down() -> None:
     """End every process; all data stays."""
-    machine = open_machine(plan, env, console.print)
-    prepare.make_keys(machine)
-    prepare.stop_everything(machine)
+    prepare.stop_everything(prepare.state_folder())
 
 
 @app.command()
 def status(plan: PlanName = PLAN, env: Environments = "local", as_json: Json = False) -> None:
     """What runs where with which share of traffic, and how the newest release stands."""
-    machine = open_machine(plan, env, console.print)
-    login = machine.airflow.login()
-    runs: dict[str, object] = {}
-    for stage, environment in machine.environments.items():
-        infrastructure = machine.target(stage).infrastructure
-        observed = machine.target(stage).observe().to_json() if infrastructure.is_up() else None
-        runs[environment.name] = observed
-    newest = machine.ledger.last(None, "release.started")
-    outcome = machine.ledger.last(newest.release, "release.outcome") if newest else None
-    data = {
-        "airflow": {"url": login.url, "user": login.user, "is_up": machine.airflow.is_up()},
-        "environments": runs,
-        "release": newest.release if newest else None,
-        "outcome": dict(outcome.data) if outcome else None,
-    }
+    now = standing(open_machine(plan, env, console.print))
     if as_json:
-        console.print_json(json.dumps(data))
-        return
-    console.print(f"Airflow: {login.url}, user {login.user}, password {login.password}")
-    for name, deployment in runs.items():
-        console.print(f"{name}: {'is down' if deployment is None else ''}")
-        for p in (deployment or {}).get("placements", []) if isinstance(deployment, dict) else []:
-            console.print(
-                f"  {p['service']} {p['version']} ×{p['replicas']} {p['weight_percent']} %", highlight=False
-            )
-    console.print(
-        f"newest release: {data['release']}: {outcome.data['outcome'] if outcome else 'has not ended'}"
-    )
+        sys.stdout.write(json.dumps(now.to_json(), indent=1) + "\n")
+    else:
+        console.print("\n".join(now.lines()))
 
 
 @app.command("verify-ledger")
 def verify_ledger(as_json: Json = False) -> None:
     """Recompute the ledger's chain; name the first event that differs. Exit 1 when there is one."""
-    machine = open_machine(PLAN, "local", console.print)
-    count = Ledger(os.environ.get("ROUNDTRIP_LEDGER_URL", machine.home.ledger_url)).verify()
-    console.print(json.dumps({"events": count}) if as_json else f"{count} events, the chain is whole")
+    url = prepare.ledger_url(prepare.state_folder())
+    file = make_url(url).database
+    if url.startswith("sqlite") and not Path(file or "").is_file():
+        raise LedgerError("there is no ledger", where=str(file), remedy="./roundtrip release begins one")
+    count = Ledger(url).verify()
+    sys.stdout.write(
+        json.dumps({"events": count}) + "\n" if as_json else f"{count} events, the chain is whole\n"
+    )
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -175,20 +169,43 @@ def test(
         last = [*last[-80:], line]
     code = process.wait()
     if report:
-        with open(report, "w", encoding="utf-8") as file:  # noqa: PTH123 - a path of the caller's, as given
-            file.writelines(_summary(last))
+        Path(report).write_text("".join(_summary(last)), encoding="utf-8")
     raise typer.Exit(code)
 
 
-def _up(machine: Machine) -> AirflowApi:
+def _ready(machine: Machine, phases: Phases, patch: str) -> Runs:
+    """Everything up, nothing of an earlier release left, the working branch laid: a run may start."""
+    was_up = machine.airflow.is_up()
+    runs = _start(machine, phases)
+    with phases.during("earlier release"):
+        runs.make_way(airflow_was_up=was_up)
+    _prepare(machine, phases, patch)
+    with phases.during("earlier release"):
+        runs.return_to_stable()
+    return runs
+
+
+def _start(machine: Machine, phases: Phases) -> Runs:
     prepare.make_keys(machine)
-    with console.status("starting Airflow"):
+    with phases.during("environments"):
+        prepare.wake_environments(machine)
+    with phases.during("Airflow"), console.status("starting Airflow"):
         login = machine.airflow.up()
-    console.print(f"Airflow: {login.url}  user {login.user}  password {login.password}", highlight=False)
-    return AirflowApi(login)
+    console.print(f"Airflow: {login.url}  user {login.user}  password {login.password}")
+    return Runs(machine, AirflowApi(login), console)
+
+
+def _prepare(machine: Machine, phases: Phases, patch: str) -> None:
+    with phases.during("repository"):
+        prepare.lay(machine, patch)
+    with phases.during(f"{machine.plan.from_version} built, signed, verified"):
+        bundles = prepare.publish_stable(machine)
+    with phases.during("environments"):
+        prepare.start_environments(machine, bundles)
 
 
 def _patch(fault: str, stage: str) -> str:
+    """The name of the patch for a fault. Raises PlanError for one that is not there."""
     if not fault:
         return ""
     name = fault if stage == "staging" else f"{fault}-{stage}"
@@ -201,86 +218,13 @@ def _patch(fault: str, stage: str) -> str:
     return name
 
 
-def _run(machine: Machine, api: AirflowApi, dag_id: str, conf: dict[str, str], *, of: str = "") -> Follower:
-    """Trigger a run and follow it to its end."""
-    if dag_id not in api.dag_ids():
-        raise HostError(
-            f"Airflow has no DAG {dag_id}",
-            where="dags",
-            remedy=" | ".join(api.import_errors())[-600:] or "wait for it",
-        )
-    run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    api.unpause(dag_id)
-    api.trigger(dag_id, run_id, conf)
-    return _follow(machine, api, dag_id, run_id, of or release_id(dag_id, run_id))
-
-
-def _follow(machine: Machine, api: AirflowApi, dag_id: str, run_id: str, release: str) -> Follower:
-    follower = Follower(api, machine.ledger, console, dag_id, run_id, release)
-    console.print(f"{release}\n{machine.airflow.login().url}/dags/{dag_id}/runs/{run_id}", highlight=False)
-    try:
-        follower.follow()
-    except KeyboardInterrupt:
-        console.print("stopped following; the release goes on in Airflow. ./roundtrip status shows it")
-        raise typer.Exit(1) from None
-    return follower
-
-
-def _finish_earlier(machine: Machine, api: AirflowApi) -> None:
-    """A release that has begun and not ended is brought to its end first; Airflow has taken it up again by itself."""
-    for started in machine.ledger.events(kind="release.started"):
-        if machine.ledger.last(started.release, "release.outcome"):
-            continue
-        dag_id, _, run_id = started.release.partition(".")
-        console.print(f"{started.release} was interrupted; it is brought to its end first")
-        if api.run_state(dag_id, run_id) in ("queued", "running"):
-            _follow(machine, api, dag_id, run_id, started.release)
-        if machine.ledger.last(started.release, "release.outcome") is None:
-            _take_back(machine, api, started.release, "its run was lost before it ended")
-
-
-def _take_back_promoted(machine: Machine, api: AirflowApi) -> None:
-    """A release starts at the plan's stable version; what was promoted before is taken back as a person would."""
-    promoted = machine.ledger.last(None, "promoted")
-    version = machine.plan.from_version
-    if promoted is not None and machine.target("production").observe().versions() != (version,):
-        console.print(f"production runs what {promoted.release} promoted; that is taken back first")
-        _take_back(machine, api, promoted.release, f"the next release starts at {version}")
-
-
-def _take_back(machine: Machine, api: AirflowApi, release: str, reason: str) -> None:
-    conf = {"release": release, "reason": reason, "environment": _prefix(machine)}
-    _run(machine, api, f"rollback_{machine.plan.name}", conf, of=release)
-    outcome = machine.ledger.last(release, "release.outcome")
-    if outcome is None or outcome.data["outcome"] not in ("ROLLED BACK", "STOPPED"):
-        raise HostError(
-            f"{release} could not be taken back", where=release, remedy="docs/runbook.md, 'BROKEN'"
-        )
-
-
-def _prefix(machine: Machine) -> str:
-    return machine.environments["staging"].name.removesuffix("_staging")
-
-
-def _end(machine: Machine, follower: Follower) -> None:
-    console.print(follower.times())
-    outcome = machine.ledger.last(follower.release, "release.outcome")
-    if outcome is None:
-        raise HostError(
-            "the release has no outcome in the ledger", where=follower.release, remedy="docs/runbook.md"
-        )
-    name = str(outcome.data["outcome"])
-    if name != "PROMOTED":
-        console.print(outcome.data["reason"], highlight=False)
-    _print_last(name, machine, follower.release)
-    raise typer.Exit(EXITS.get(name, 1))
-
-
-def _print_last(outcome: str, machine: Machine, release: str) -> None:
-    dossier = machine.home.release(release) / "dossier.html"
-    plan = machine.plan
-    sys.stdout.flush()
-    sys.stdout.write(f"{outcome} plan={plan.name} version={plan.to_version} dossier={dossier}\n")
+def _end(machine: Machine, follower: Follower, outcome: str, *, keep_up: bool) -> None:
+    """The last line of standard output."""
+    if not keep_up:
+        prepare.stop_everything(machine.home)
+    dossier = machine.home.release(follower.release) / "dossier.html"
+    plan, page = machine.plan, dossier if dossier.exists() else "none"
+    sys.stdout.write(f"{outcome} plan={plan.name} version={plan.to_version} dossier={page}\n")
     sys.stdout.flush()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
-from rich.table import Table
 
 from roundtrip.commands.airflow_api import AirflowApi, Task
+from roundtrip.gates.evidence import Sample
 from roundtrip.ledger.ledger import Event, Ledger
 
 FOLLOW_LIMIT_SECONDS = 26 * 3600
@@ -55,18 +55,14 @@ class Follower:
             time.sleep(POLL_SECONDS)
         return state
 
-    def times(self) -> Table:
-        """Where the time went, by section."""
-        spans: dict[str, list[str]] = defaultdict(list)
+    def sections(self) -> list[tuple[str, float]]:
+        """The seconds from each section's first to its last moment, in the order in which they began."""
+        spans: dict[str, list[datetime]] = defaultdict(list)
         for task in self.api.tasks(self.dag_id, self.run_id):
             if task.start and task.end and task.state in ("success", "failed"):
-                spans[task.id.partition(".")[0]] += [task.start, task.end]
-        table = Table(title="Where the time went", title_justify="left")
-        table.add_column("section")
-        table.add_column("seconds", justify="right")
-        for section, moments in sorted(spans.items(), key=lambda item: min(item[1])):
-            table.add_row(section, f"{(_moment(max(moments)) - _moment(min(moments))).total_seconds():.1f}")
-        return table
+                spans[task.id.partition(".")[0]] += [_moment(task.start), _moment(task.end)]
+        began = sorted(spans.items(), key=lambda item: min(item[1]))
+        return [(name, (max(moments) - min(moments)).total_seconds()) for name, moments in began]
 
     def _newest(self) -> int:
         events = self.ledger.events(self.release)
@@ -82,23 +78,34 @@ class Follower:
             else ""
         )
         style = {"success": "green", "failed": "red"}.get(task.state)
-        self.console.print(f"{marks[task.state]} {task.id}{seconds}", style=style, highlight=False)
+        self.console.print(f"{marks[task.state]} {task.id}{seconds}", style=style)
 
     def _say_event(self, event: Event) -> None:
         data = event.data
         if event.kind == "gate.sample":
-            waiting = ", ".join(f"{name}: {one}" for name, one in sorted(data.get("canary", {}).items()))
-            self.console.print(f"    {event.key}: canary {waiting}", style="dim", highlight=False)
+            self.console.print(f"    {event.key}: {self._evidence(event)}", style="dim")
         elif event.kind == "gate.verdict":
-            self.console.print(f"    {event.key}: {data['verdict']}: {data['reason']}", highlight=False)
+            self.console.print(f"    {event.key}: {data['verdict']}: {data['reason']}")
         elif event.kind == "gate.pulled":
-            self.console.print(
-                f"    {event.key}: the canary's traffic is pulled", style="yellow", highlight=False
-            )
+            self.console.print(f"    {event.key}: the canary's traffic is pulled", style="yellow")
         elif event.kind == "task.failed":
-            self.console.print(f"    {data['task']}: {data['error']}", style="red", highlight=False)
+            self.console.print(f"    {data['task']}: {data['error']}", style="red")
         elif event.kind == "rollback.begun":
-            self.console.print(f"    rollback: {data['why']}", style="yellow", highlight=False)
+            self.console.print(f"    rollback: {data['why']}", style="yellow")
+
+    def _evidence(self, event: Event) -> str:
+        """Both arms of each metric, and when the gate decides at the latest."""
+        sample = Sample.from_json(event.data)
+        each = [
+            f"{name} canary {counts}, stable {sample.stable[name]}" for name, counts in sample.canary.items()
+        ]
+        missing = [f"{what} is missing: {why}" for what, why in sample.missing.items()]
+        gate = self.ledger.last(self.release, "gate.started", (event.key or "").rpartition("#")[0])
+        left = []
+        if gate is not None:
+            deadline = gate.at + timedelta(seconds=float(gate.data["gate"]["deadline_seconds"]))
+            left = [f"decides within {max(0.0, (deadline - sample.at).total_seconds()):.0f} s"]
+        return "; ".join([*each, *missing, *left])
 
 
 def _moment(text: str | None) -> datetime:

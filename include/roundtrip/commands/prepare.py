@@ -3,14 +3,15 @@
 Rules:
 1. Every step may be repeated and changes nothing that is right already.
 2. The stable version was built, signed and published as any other; it is made here once, by the same code.
-3. Environments start a release at the plan's stable version. One that runs a promoted version is taken back by the
-   rollback DAG, as a person would.
+3. An environment that only this preparation has acted on is brought to the plan's stable version. What a release acted
+   on is left as the release left it, also while its processes are still coming up: nothing is deployed over it here.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 from roundtrip.build.artefacts import make_stable
 from roundtrip.embedded.airflow import EmbeddedAirflow
 from roundtrip.embedded.secrets import local_secrets, make_secrets
-from roundtrip.errors import PlanError
+from roundtrip.errors import PlanError, TargetError
 from roundtrip.forge import lay_platform
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.narrative.client_traffic import traffic_folder
@@ -30,7 +31,7 @@ from roundtrip.plan.model import Plan
 from roundtrip.sign.keys import new_keys, signing_key
 from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder
-from roundtrip.supervision.daemon import Program
+from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local.target import LocalTarget
 from roundtrip.verification.published import bundle_name, load_public_key, verify_release
@@ -38,6 +39,10 @@ from roundtrip.verification.published import bundle_name, load_public_key, verif
 ROOT = Path(__file__).resolve().parents[3]
 INCLUDE = ROOT / "include"
 STAGES = ("staging", "production")
+SETUP = "setup"
+"""Stands in the ledger where a release would, for what is done before any release."""
+AWAKE_LIMIT_SECONDS = 60
+POLL_SECONDS = 0.2
 
 Say = Callable[[str], None]
 
@@ -57,7 +62,7 @@ class Machine:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(os.environ.get("ROUNDTRIP_LEDGER_URL", self.home.ledger_url))
+        return Ledger(ledger_url(self.home))
 
     def secrets(self, connection: str) -> Mapping[str, str]:
         return local_secrets(self.home)(connection)
@@ -66,9 +71,19 @@ class Machine:
         return LocalTarget(self.environments[stage], self.plan, self.home, self.secrets)
 
 
+def state_folder() -> Home:
+    """`ROUNDTRIP_HOME`, or `.roundtrip` beside the checkout."""
+    return Home(Path(os.environ.get("ROUNDTRIP_HOME", ROOT / ".roundtrip")).resolve())
+
+
+def ledger_url(home: Home) -> str:
+    """`ROUNDTRIP_LEDGER_URL`, or SQLite in the state folder."""
+    return os.environ.get("ROUNDTRIP_LEDGER_URL", home.ledger_url)
+
+
 def open_machine(plan: str, prefix: str, say: Say) -> Machine:
     """Read the plan and its environments. Raises PlanError before anything is touched."""
-    home = Home(Path(os.environ.get("ROUNDTRIP_HOME", ROOT / ".roundtrip")).resolve())
+    home = state_folder()
     path = INCLUDE / "plans" / f"{plan}.yaml"
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
@@ -114,25 +129,61 @@ def publish_stable(machine: Machine) -> dict[str, str]:
     return digests
 
 
+def wake_environments(machine: Machine) -> None:
+    """Start again what ran in environments that were up before; a release that goes on finds them as they were."""
+    for stage in STAGES:
+        infrastructure = machine.target(stage).infrastructure
+        if (infrastructure.folder / "ports.json").exists():
+            infrastructure.up()
+
+
 def start_environments(machine: Machine, bundles: Mapping[str, str]) -> None:
-    """Both environments up; one that runs nothing yet gets the stable version; their traffic runs."""
+    """Both environments up, at the stable version unless a release acted on them; their traffic runs."""
     for stage in STAGES:
         target, environment = machine.target(stage), machine.environments[stage]
         addresses = target.infrastructure.up()
-        if not target.observe().placements:
+        if _is_ours(machine, stage):
             version = machine.plan.from_version
             desired = whole(version, machine.plan, bundles, target.configurations(version))
-            token = machine.ledger.take_token(environment.name, release="setup", holder="prepare")
+            token = machine.ledger.take_token(environment.name, release=SETUP, holder="prepare")
             target.converge(desired, token)
+        else:
+            _wait_awake(target)
         _start_traffic(machine, stage)
         machine.say(f"{environment.name}: {addresses.front_door}")
 
 
-def stop_everything(machine: Machine) -> None:
-    """End every process that was started for this state folder."""
-    machine.airflow.down()
-    for stage in STAGES:
-        machine.target(stage).infrastructure.down()
+def stop_everything(home: Home) -> None:
+    """End every process that was started for this state folder, whatever plans and environments it has."""
+    # Airflow first: it would go on acting on environments that are going away.
+    EmbeddedAirflow(home, ROOT).down()
+    for folder in sorted(home.root.glob("environments/*/supervisor")):
+        Daemon(folder).stop()
+
+
+def _is_ours(machine: Machine, stage: str) -> bool:
+    """Whether nobody but this preparation has acted on the environment, or nothing is placed there at all."""
+    name = machine.environments[stage].name
+    taken = [e for e in machine.ledger.events(kind="token.taken") if e.data["environment"] == name]
+    return not taken or taken[-1].release == SETUP or not _instances(machine.target(stage))
+
+
+def _instances(target: LocalTarget) -> list[str]:
+    return sorted(path.stem for path in target.infrastructure.folder.glob("instances/*.json"))
+
+
+def _wait_awake(target: LocalTarget) -> None:
+    """Until every instance that is placed counts; one that never does is for the next release or a person to judge."""
+    deadline = time.monotonic() + AWAKE_LIMIT_SECONDS
+    while _counted(target) < len(_instances(target)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+def _counted(target: LocalTarget) -> int:
+    try:
+        return sum(placement.replicas for placement in target.observe().placements)
+    except TargetError:
+        return 0  # half of it is up, which is no deployment
 
 
 def _start_traffic(machine: Machine, stage: str) -> None:

@@ -85,6 +85,10 @@ class EmbeddedAirflow:
     def is_up(self) -> bool:
         return self.daemon.is_running()
 
+    def was_started(self) -> bool:
+        """Whether `up` was ever called for this state folder."""
+        return (self._folder / "port").exists()
+
     def login(self) -> Login:
         return Login(f"http://127.0.0.1:{self._port()}", USER, airflow_secrets(self._home)["password"])
 
