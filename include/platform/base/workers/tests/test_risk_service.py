@@ -44,11 +44,16 @@ def test_an_order_is_filled_at_its_price_journalled_and_acknowledged(client: red
 
 
 def test_replicas_and_restarted_workers_agree(client: redis.Redis) -> None:
-    placed_orders = orders(1200, seed=1)
+    earlier, placed_orders = orders(2500, seed=1), orders(60, seed=2)
+    writing = client.pipeline(transaction=False)
+    for fields in earlier:
+        writing.xadd("fills", journalled(fields, "1.0.0"))
+    writing.execute()
     one, other = service(client), service(client)
     for number, fields in enumerate(placed_orders):
         (one if number % 2 else other).handle(placed(client, fields))
-    expected = {"exposure": exposure_of(placed_orders), "pnl": pnl_of(placed_orders), "kill_switch": False}
+    filled = earlier + placed_orders
+    expected = {"exposure": exposure_of(filled), "pnl": pnl_of(filled), "kill_switch": False}
     assert one.risk() == other.risk() == service(client).risk() == expected
 
 

@@ -111,7 +111,7 @@ def test_draining_finishes_the_event_in_hand_and_hands_the_others_back(client: r
 
 
 def test_it_goes_on_after_redis_crashed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server = RedisServer(tmp_path_factory.mktemp("redis"), is_kept=True)
     server.start()
     placed_orders = orders(60, seed=6)
     metrics = Metrics()

@@ -17,13 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import cast
 
 import redis
 
 from workers.identity import VERSION
 from workers.orders import Event, Order, Outcome, Trade, order_of, trade_of
-from workers.services.order_stream import GROUP, STREAM
 
 FILLS = "fills"
 CONTROL = "control"
