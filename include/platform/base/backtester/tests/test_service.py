@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from backtester.error_tracker import NO_TRACKER, ErrorTracker
 from backtester.http_server import answer, routes, serve
 from backtester.identity import VERSION
 from backtester.metrics import Metrics
+from backtester.service import run
 
 ROOT = Path(__file__).resolve().parents[1]
 GOOD = {"PORT": "0", "DEPLOY_ENV": "test"}
@@ -30,8 +33,7 @@ def address() -> Iterator[str]:
     metrics, stop = Metrics(), threading.Event()
     server = serve("127.0.0.1", 0, routes(metrics, stop), metrics, NO_TRACKER)
     yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    server.drain(5)
 
 
 def ask(url: str, body: bytes | None = None) -> tuple[int, str]:
@@ -55,6 +57,19 @@ def test_what_cannot_be_run_is_answered_with_400(address: str) -> None:
     assert ask(f"{address}/backtest", b"not JSON") == (400, '{"error": "the body is no JSON", "field": ""}')
 
 
+def test_a_body_of_unknown_or_too_large_a_size_is_refused_and_the_connection_ended(address: str) -> None:
+    host = address.removeprefix("http://")
+    for headers in ({"Content-Length": "10001"}, {"Content-Length": "-1"}, {"Transfer-Encoding": "chunked"}):
+        connection = http.client.HTTPConnection(host, timeout=5)
+        connection.putrequest("POST", "/backtest")
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        assert (response.status, response.getheader("Connection")) == (400, "close")
+        connection.close()
+
+
 def test_health_and_unknown_pages(address: str) -> None:
     assert json.loads(ask(f"{address}/healthz")[1]) == {"status": "ok", "service": "backtester", "version": VERSION}
     assert ask(f"{address}/nowhere")[0] == 404
@@ -69,6 +84,27 @@ def test_an_exception_is_reported_and_answered_with_500() -> None:
     tracker = ErrorTracker(report=seen.append, flush=lambda: None)
     assert answer({("GET", "/x"): broken}, "GET", "/x", b"", tracker)[0] == 500
     assert [type(error) for error in seen] == [ZeroDivisionError]
+
+
+def test_the_service_listens_and_drains(capsys: pytest.CaptureFixture[str]) -> None:
+    stop = threading.Event()
+    stop.set()
+    run(read_configuration(GOOD), stop)
+    assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["listening", "drained"]
+
+
+def test_a_taken_port_and_a_dsn_that_is_none_are_errors() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
+        run(read_configuration({**GOOD, "PORT": str(other.getsockname()[1])}), threading.Event())
+    with pytest.raises(ConfigurationError, match="SENTRY_DSN is no DSN"):
+        run(read_configuration({**GOOD, "SENTRY_DSN": "http://nobody"}), threading.Event())
+
+
+def test_every_sample_says_service_and_version(address: str) -> None:
+    lines = [line for line in ask(f"{address}/metrics")[1].splitlines() if not line.startswith("#")]
+    assert any(line.startswith("process_start_time_seconds{") for line in lines)
+    for line in lines:
+        assert f'service="backtester",version="{VERSION}"' in line
 
 
 def test_a_process_that_is_asked_to_end_drains() -> None:

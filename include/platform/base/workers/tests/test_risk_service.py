@@ -44,7 +44,7 @@ def test_an_order_is_filled_at_its_price_journalled_and_acknowledged(client: red
 
 
 def test_replicas_and_restarted_workers_agree(client: redis.Redis) -> None:
-    earlier, placed_orders = orders(2500, seed=1), orders(60, seed=2)
+    earlier, placed_orders = orders(1200, seed=1), orders(60, seed=2)
     writing = client.pipeline(transaction=False)
     for fields in earlier:
         writing.xadd("fills", journalled(fields, "1.0.0"))

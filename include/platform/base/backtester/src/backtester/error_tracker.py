@@ -30,7 +30,6 @@ def open_error_tracker(dsn: str | None, deploy_env: str) -> ErrorTracker:
         dsn=dsn,
         environment=deploy_env,
         release=f"{SERVICE}@{VERSION}",
-        send_default_pii=False,
         include_local_variables=False,  # they may hold secrets
     )
     return ErrorTracker(

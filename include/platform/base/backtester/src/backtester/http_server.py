@@ -11,17 +11,15 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from backtester.draining_server import DrainingHandler, DrainingServer
 from backtester.error_tracker import ErrorTracker
 from backtester.identity import SERVICE, VERSION
 from backtester.log import described, log
 from backtester.metrics import CONTENT_TYPE, Metrics
 from backtester.strategy import Request, RequestError, run
 
-_IDLE_LIMIT_SECONDS = 180
-"""Longer than any proxy keeps a connection, so that no request meets one that is closing."""
 _BODY_LIMIT_BYTES = 10_000
 
 Answer = tuple[int, str, bytes]
@@ -40,37 +38,35 @@ def routes(metrics: Metrics, stop: threading.Event) -> Routes:
     }
 
 
-def serve(host: str, port: int, answers: Routes, metrics: Metrics, tracker: ErrorTracker) -> ThreadingHTTPServer:
+def serve(host: str, port: int, answers: Routes, metrics: Metrics, tracker: ErrorTracker) -> DrainingServer:
     """Listen, and answer from a thread. Raises OSError when it cannot listen."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = _IDLE_LIMIT_SECONDS
-
-        def do_GET(self) -> None:
+    class Handler(DrainingHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
             self._respond("GET")
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802 - http.server calls it so
             self._respond("POST")
 
         def _respond(self, method: str) -> None:
-            began, path = time.monotonic(), urlsplit(self.path).path
-            body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _BODY_LIMIT_BYTES))
-            status, kind, content = answer(answers, method, path, body, tracker)
-            metrics.answered(method, path if (method, path) in answers else "other", status, time.monotonic() - began)
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with self.server.answering():
+                began, path = time.monotonic(), urlsplit(self.path).path
+                body = self._body()
+                if body is None:
+                    self.close_connection = True  # what follows the head cannot be told from a request
+                    response = json_answer(400, {"error": "no body of a known, small size"})
+                else:
+                    response = answer(answers, method, path, body, tracker)
+                route = path if (method, path) in answers else "other"
+                metrics.answered(method, route, response[0], time.monotonic() - began)
+                self.answer(*response)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Requests are counted, not logged."""
+        def _body(self) -> bytes | None:
+            length = self.headers.get("Content-Length", "0")
+            is_known = length.isdecimal() and "Transfer-Encoding" not in self.headers
+            return self.rfile.read(int(length)) if is_known and int(length) <= _BODY_LIMIT_BYTES else None
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = False  # what is in hand is finished before the process ends
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-    return server
+    return DrainingServer((host, port), Handler)
 
 
 def answer(answers: Routes, method: str, path: str, body: bytes, tracker: ErrorTracker) -> Answer:

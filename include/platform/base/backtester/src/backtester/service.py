@@ -14,12 +14,14 @@ from backtester.log import log
 from backtester.metrics import Metrics
 
 _EX_CONFIG = 78
+_ANSWERS_LIMIT_SECONDS = 3.5
 
 
 def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        # In a thread: the interrupted code may hold the lock inside of the event.
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
     try:
         run(read_configuration(os.environ), stop)
     except ConfigurationError as error:
@@ -43,7 +45,6 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     try:
         stop.wait()
     finally:
-        server.shutdown()
-        server.server_close()
+        server.drain(_ANSWERS_LIMIT_SECONDS)
         tracker.flush()
     log("info", "drained")

@@ -10,17 +10,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import redis
 
+from workers.draining_server import DrainingHandler, DrainingServer
 from workers.identity import SERVICE, VERSION
 from workers.metrics import CONTENT_TYPE, Metrics
 from workers.services.risk_service import RiskService
-
-_IDLE_LIMIT_SECONDS = 180
-"""Longer than any proxy keeps a connection, so that no request meets one that is closing."""
 
 Answer = tuple[int, str, bytes]
 
@@ -42,28 +39,15 @@ def routes(
     }
 
 
-def serve(host: str, port: int, answers: Mapping[str, Callable[[], Answer]]) -> ThreadingHTTPServer:
+def serve(host: str, port: int, answers: Mapping[str, Callable[[], Answer]]) -> DrainingServer:
     """Listen, and answer from a thread. Raises OSError when it cannot listen."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = _IDLE_LIMIT_SECONDS
+    class Handler(DrainingHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
+            with self.server.answering():
+                self.answer(*_answer(answers, urlsplit(self.path).path))
 
-        def do_GET(self) -> None:
-            status, kind, body = _answer(answers, urlsplit(self.path).path)
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Requests are not logged: they are probes and readings."""
-
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-    return server
+    return DrainingServer((host, port), Handler)
 
 
 def _answer(answers: Mapping[str, Callable[[], Answer]], path: str) -> Answer:

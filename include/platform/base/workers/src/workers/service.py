@@ -18,6 +18,7 @@ from workers.services.risk_service import RiskService
 from workers.worker import Worker
 
 _EX_CONFIG = 78
+_ANSWERS_LIMIT_SECONDS = 1.0
 
 
 def main() -> int:
@@ -51,7 +52,6 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     try:
         Worker(OrderStream(client, consumer), risk.handle, metrics, tracker).run(stop)
     finally:
-        server.shutdown()
-        server.server_close()
+        server.drain(_ANSWERS_LIMIT_SECONDS)
         tracker.flush()
     log("info", "drained")
