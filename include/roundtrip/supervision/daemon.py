@@ -32,6 +32,8 @@ STOP_LIMIT_SECONDS = 60
 POLL_SECONDS = 0.05
 ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "PYTHONDONTWRITEBYTECODE")
 LOG_BYTES = "5MB"
+ENDED = ("STOPPED", "EXITED", "FATAL")
+"""states in which a program has no process and supervisord will not give it one by itself"""
 
 
 @dataclass(frozen=True)
@@ -172,12 +174,17 @@ class Daemon:
             loaded = False
         if is_changed:
             _write(file, text)
+        self._load(program.name)
+
+    def ensure(self, name: str) -> None:
+        """Have the program that was put under `name` running, as it was given then."""
+        if name in self.known():
+            self._load(name)
+
+    def begin_stop(self, name: str) -> None:
+        """Send the program its stop signal and return at once; it is not started again until `put` or `ensure`."""
         with self._answering() as server:
-            if not loaded:
-                server.reloadConfig()
-                _tolerating(Faults.ALREADY_ADDED, server.addProcessGroup, program.name)
-            elif self.processes()[program.name].state in ("STOPPED", "EXITED", "FATAL"):
-                _tolerating(Faults.ALREADY_STARTED, server.startProcess, program.name, False)
+            _tolerating((Faults.BAD_NAME, Faults.NOT_RUNNING), server.stopProcess, name, False)
 
     def remove(self, name: str) -> None:
         """Stop the program and forget it; returns when its process has ended."""
@@ -194,10 +201,19 @@ class Daemon:
         """Names of the programs that have a file, running or not."""
         return sorted(path.stem for path in self.programs.glob("*.conf"))
 
+    def _load(self, name: str) -> None:
+        process = self.processes().get(name)
+        with self._answering() as server:
+            if process is None:
+                server.reloadConfig()
+                _tolerating((Faults.ALREADY_ADDED,), server.addProcessGroup, name)
+            elif process.state in ENDED:
+                _tolerating((Faults.ALREADY_STARTED,), server.startProcess, name, False)
+
     def _unload(self, name: str) -> None:
         with self._answering() as server:
-            _tolerating(Faults.BAD_NAME, server.stopProcessGroup, name, True)
-            _tolerating(Faults.BAD_NAME, server.removeProcessGroup, name)
+            _tolerating((Faults.BAD_NAME,), server.stopProcessGroup, name, True)
+            _tolerating((Faults.BAD_NAME,), server.removeProcessGroup, name)
 
     def _file(self, name: str) -> Path:
         # Path.with_suffix would cut a version off the name.
@@ -249,11 +265,11 @@ def runtime_folder(folder: Path) -> Path:
     return short
 
 
-def _tolerating(fault: int, call: Any, *arguments: Any) -> None:
+def _tolerating(faults: Sequence[int], call: Any, *arguments: Any) -> None:
     try:
         call(*arguments)
     except xmlrpc.client.Fault as error:
-        if error.faultCode != fault:
+        if error.faultCode not in faults:
             raise
 
 

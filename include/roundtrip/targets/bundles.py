@@ -4,7 +4,8 @@ Rules:
 1. The same folder gives the same file, byte for byte: fixed time, owner and order, only the executable bit of the mode.
 2. A bundle is verified against its digest each time it is opened, before anything of it is unpacked.
 3. Nothing in a bundle may lead outside the folder it is unpacked into; links and devices are refused.
-4. Files are written beside and renamed, so a folder or file that is there is whole.
+4. Files are written beside and renamed. What was unpacked before is compared with the bundle before it is used again:
+   a power cut or a hand may have changed it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,13 @@ class Manifest:
 
 
 def pack(folder: Path, manifest: Manifest, destination: Path) -> str:
-    """Write the bundle of `folder` to `destination` and return its digest, `sha256:…`."""
+    """Write the bundle of `folder` to `destination` and return its digest, `sha256:…`. Raises ArtefactError."""
+    if (folder / MANIFEST).exists():
+        raise ArtefactError(
+            f"{MANIFEST} is there already, it is made from the manifest",
+            where=str(folder),
+            remedy="leave it out of the bundle",
+        )
     text = json.dumps(asdict(manifest), sort_keys=True, indent=1).encode() + b"\n"
     beside = destination.with_name(destination.name + ".new")
     with (
@@ -88,16 +95,25 @@ class BundleStore:
 
     def put(self, file: Path) -> str:
         """Keep a copy of `file`; its digest."""
+        self.root.mkdir(parents=True, exist_ok=True)
         digest = file_digest(file)
         place = self.path(digest)
-        if not place.exists():
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.root, delete=False) as beside:
-                with file.open("rb") as source:
-                    shutil.copyfileobj(source, beside)
-                beside.flush()
-                os.fsync(beside.fileno())
-            Path(beside.name).rename(place)
+        if place.exists() and file_digest(place) == digest:
+            return digest
+        with tempfile.NamedTemporaryFile(dir=self.root, delete=False) as beside:
+            with file.open("rb") as source:
+                shutil.copyfileobj(source, beside)
+            beside.flush()
+            os.fsync(beside.fileno())
+        copied = file_digest(Path(beside.name))
+        if copied != digest:
+            Path(beside.name).unlink()
+            raise ArtefactError(
+                f"it changed while it was copied: {digest} became {copied}",
+                where=str(file),
+                remedy="put it again when nobody writes to it",
+            )
+        Path(beside.name).rename(place)
         return digest
 
     def path(self, digest: str) -> Path:
@@ -110,7 +126,7 @@ class BundleStore:
         return self.root / f"{name}.tar.gz"
 
     def open(self, digest: str, into: Path) -> Path:
-        """Verify the bundle and unpack it to `into`; returns `into`. One that is there already is kept."""
+        """Verify the bundle and have it unpacked in `into`; returns `into`. Raises ArtefactError."""
         file = self.path(digest)
         if not file.exists():
             raise ArtefactError(
@@ -123,18 +139,13 @@ class BundleStore:
                 where=str(file),
                 remedy="restore the file from the release; it is not deployed",
             )
-        if into.exists():
+        if into.exists() and _is_whole(file, into):
             return into
         into.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=into.parent, prefix=".unpacking-"))
         try:
-            _unpack(file, beside)
-            try:
-                beside.rename(into)
-            except OSError:
-                # Somebody else unpacked the same digest meanwhile.
-                if not into.exists():
-                    raise
+            _unpack(file, beside / "new")
+            _exchange(beside, into)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return into
@@ -163,14 +174,20 @@ def _add(archive: tarfile.TarFile, folder: Path, path: Path) -> None:
     name = path.relative_to(folder).as_posix()
     if path.is_symlink():
         raise ArtefactError("a bundle holds no links", where=name, remedy="copy what it points to")
-    if path.is_file():
-        status = path.stat()
-        info = _entry(name, size=status.st_size, is_executable=bool(status.st_mode & 0o100))
-        with path.open("rb") as content:
-            archive.addfile(info, content)
+    if path.is_dir():
+        return
+    if not path.is_file():
+        raise ArtefactError(
+            "a bundle holds regular files only", where=name, remedy="leave it out of the bundle"
+        )
+    status = path.stat()
+    info = _entry(name, size=status.st_size, is_executable=bool(status.st_mode & 0o100))
+    with path.open("rb") as content:
+        archive.addfile(info, content)
 
 
 def _unpack(file: Path, into: Path) -> None:
+    into.mkdir()
     try:
         with tarfile.open(file, "r:gz") as archive:
             total = 0
@@ -187,3 +204,30 @@ def _unpack(file: Path, into: Path) -> None:
         raise ArtefactError(
             f"cannot be unpacked: {error}", where=str(file), remedy="build the bundle again"
         ) from error
+
+
+def _exchange(beside: Path, into: Path) -> None:
+    """Have `beside/new` at `into`; what was there, and is not whole, goes to `beside`."""
+    if into.exists():
+        into.rename(beside / "old")
+    try:
+        (beside / "new").rename(into)
+    except OSError:
+        # Somebody else unpacked the same digest meanwhile.
+        if not into.exists():
+            raise
+
+
+def _is_whole(file: Path, folder: Path) -> bool:
+    """Whether every file of the bundle is in `folder` as it is in the bundle; what runs may have added others."""
+    with tarfile.open(file, "r:gz") as archive:
+        return all(_is_same(archive, member, folder / member.name) for member in archive)
+
+
+def _is_same(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bool:
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None or path.is_symlink() or not path.is_file() or path.stat().st_size != member.size:
+        return False
+    with path.open("rb") as file:
+        wanted, got = (hashlib.file_digest(source, "sha256").digest() for source in (content, file))  # type: ignore[arg-type]
+    return wanted == got and bool(path.stat().st_mode & 0o100) == bool(member.mode & 0o100)

@@ -2,7 +2,8 @@
 
 Rules:
 1. A configuration is named by a keyed digest (HMAC): equal values give equal names, a name gives no value away.
-2. Its values are kept in a file that only its owner reads, for as long as a deployment may go back to them.
+2. Its values are kept in a file that only its owner reads, for as long as a deployment may go back to them: secrets as
+   they were, addresses of the environment itself by name, since these are the target's and not the release's.
 3. A variable that is missing or malformed is an error that names it, never its value.
 """
 
@@ -15,12 +16,25 @@ import os
 import re
 import secrets as random_secrets
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from roundtrip.errors import SecretError, TargetError
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.model import Plan
+from roundtrip.targets.local import durable
+from roundtrip.targets.local.launch import PLACEHOLDER, filled
 from roundtrip.targets.protocol import SecretsSource
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a variable is made of."""
+
+    text: str
+    """may hold `{name}`"""
+    secrets: Mapping[str, str]
+    """the secrets among those names, as they are today"""
 
 
 class Configurations:
@@ -32,18 +46,20 @@ class Configurations:
         plan: Plan,
         environment: Environment,
         secrets: SecretsSource,
-        places: Mapping[str, str],
     ) -> None:
         self._folder = folder
         self._plan = plan
         self._environment = environment
         self._secrets = secrets
-        self._places = places
 
-    def digests(self, version: str) -> dict[str, str]:
-        """Digest of each service's configuration in `version`; the values are kept. Raises SecretError."""
+    def digests(self, version: str, places: Mapping[str, str]) -> dict[str, str]:
+        """Digest of each service's configuration in `version`; the values are kept. Raises SecretError.
+
+        `places` is what the target's own names stand for now.
+        """
         secrets = self._secrets(self._environment.secrets_connection)
-        return {name: self._keep(self._values(name, version, secrets)) for name in self._plan.services}
+        values = {name: self._values(name, version, secrets, places) for name in self._plan.services}
+        return {name: self._keep(of) for name, of in values.items()}
 
     def file(self, digest: str) -> Path:
         """The private JSON file of a configuration. Raises TargetError when it was never kept here."""
@@ -56,74 +72,75 @@ class Configurations:
             )
         return path
 
-    def _values(self, service: str, version: str, secrets: Mapping[str, str]) -> dict[str, str]:
+    def _values(
+        self, service: str, version: str, secrets: Mapping[str, str], places: Mapping[str, str]
+    ) -> dict[str, Value]:
         settings = self._plan.services[service]
         is_stable = version == self._plan.from_version
         stable = settings.environment_stable
         names = stable if is_stable and stable is not None else settings.environment
-        values: dict[str, str] = {}
+        values: dict[str, Value] = {}
         for name in names:
-            value = self._value(name, secrets)
+            value = self._value(name, secrets, places)
             if value is not None:
                 values[name] = value
         return values
 
-    def _value(self, name: str, secrets: Mapping[str, str]) -> str | None:
+    def _value(self, name: str, secrets: Mapping[str, str], places: Mapping[str, str]) -> Value | None:
         variable = self._plan.variables[name]
         plain = self._environment.configuration.get(name)
-        value = secrets.get(name) if plain is None else _filled(plain, {**self._places, **_lower(secrets)})
-        if value is None and not variable.required:
-            return None
-        if value is None or not re.fullmatch(variable.pattern, value):
-            problem = "is missing" if value is None else f"does not match {variable.pattern}"
-            raise SecretError(
-                f"{name} {problem}",
-                where=f"environment {self._environment.name}, connection {self._environment.secrets_connection}",
-                remedy="set it in the environment's configuration or in the connection's extra",
-            )
+        if plain is None and name not in secrets:
+            if not variable.required:
+                return None
+            raise self._problem(name, "is missing")
+        value = Value("{value}", {"value": secrets[name]}) if plain is None else _parted(plain, secrets)
+        try:
+            whole = filled(value.text, {**places, **value.secrets})
+        except KeyError as error:
+            raise self._problem(name, f"names {{{error.args[0]}}}, known: {', '.join(places)}") from error
+        if not re.fullmatch(variable.pattern, whole):
+            raise self._problem(name, f"does not match {variable.pattern}")
+        if "\0" in whole:
+            raise self._problem(name, "holds a NUL byte, which no environment variable can")
         return value
 
-    def _keep(self, values: Mapping[str, str]) -> str:
-        text = json.dumps(values, sort_keys=True)
+    def _problem(self, name: str, problem: str) -> SecretError:
+        return SecretError(
+            f"{name} {problem}",
+            where=f"environment {self._environment.name}, connection {self._environment.secrets_connection}",
+            remedy="set it in the environment's configuration or in the connection's extra",
+        )
+
+    def _keep(self, values: Mapping[str, Value]) -> str:
+        text = json.dumps({name: asdict(value) for name, value in values.items()}, sort_keys=True)
         digest = "hmac-sha256:" + hmac.new(self._key(), text.encode(), hashlib.sha256).hexdigest()
         path = self._path(digest)
         if not path.exists():
-            _write_private(path, text.encode())
+            durable.write(path, text)
         return digest
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest.rpartition(':')[2]}.json"
 
     def _key(self) -> bytes:
+        """The key of this folder's names; of two that make it at once the first one's counts."""
         path = self._folder / "key"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_private(path, random_secrets.token_bytes(32), keep_first=True)
+            beside = self._folder / f"key.{random_secrets.token_hex(8)}"
+            durable.write(beside, random_secrets.token_hex(32))
+            try:
+                os.link(beside, path)
+            except FileExistsError:
+                pass
+            finally:
+                beside.unlink()
+            durable.sync(self._folder)
         return path.read_bytes()
 
 
-def _lower(secrets: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in secrets.items()}
-
-
-def _filled(text: str, places: Mapping[str, str]) -> str:
-    """`text` with `{name}` replaced by what the target knows under that name."""
-    return re.sub(r"\{([a-z_]+)\}", lambda match: places.get(match[1], match[0]), text)
-
-
-def _write_private(path: Path, content: bytes, *, keep_first: bool = False) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if keep_first:
-        try:
-            os.link(beside, path)
-        except FileExistsError:
-            pass
-        finally:
-            beside.unlink()
-    else:
-        beside.rename(path)
+def _parted(plain: str, secrets: Mapping[str, str]) -> Value:
+    """A secret is named in the environment's configuration by its name in small letters."""
+    by_name = {name.lower(): secret for name, secret in secrets.items()}
+    named = {name: by_name[name] for name in PLACEHOLDER.findall(plain) if name in by_name}
+    return Value(plain, named)

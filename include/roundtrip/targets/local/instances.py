@@ -3,23 +3,28 @@
 Rules:
 1. The manifest is written before the process is started, and removed after it has ended: what runs has a manifest.
 2. An instance counts only while its process runs and it answers its health path.
-3. What an instance runs never changes; another bundle or configuration is another instance.
+3. What an instance runs never changes; another bundle or configuration is another instance, with a port of its own.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from roundtrip.supervision.daemon import Daemon, Program
+from roundtrip.errors import TargetError
+from roundtrip.supervision.daemon import ENDED, Daemon, Program
 from roundtrip.targets.bundles import Manifest
+from roundtrip.targets.local import durable, ports
 
 HEALTH_LIMIT_SECONDS = 2.0
+PROBES_AT_ONCE = 8
+INCLUDE = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True, order=True)
@@ -48,67 +53,120 @@ class Instance:
         return (self.bundle, self.configuration) == (bundle, configuration)
 
 
+@dataclass(frozen=True)
+class Unpacked:
+    """A verified bundle in its folder, ready to be run."""
+
+    folder: Path
+    manifest: Manifest
+    interpreters: dict[str, str]
+    """what {python} and {node} in its argument list stand for"""
+
+
 class Instances:
     """The instances of one environment, in `folder`."""
 
     def __init__(self, folder: Path, daemon: Daemon) -> None:
+        self._folder = folder
         self._manifests = folder / "instances"
-        self._flags_file = folder / "flags.json"
         self._daemon = daemon
 
     def all(self) -> list[Instance]:
         """Every instance that has a manifest, sorted."""
-        return sorted(
-            Instance(**json.loads(path.read_text(encoding="utf-8")))
-            for path in self._manifests.glob("*.json")
-        )
+        found = (self._read(path) for path in self._manifests.glob("*.json"))
+        return sorted(instance for instance in found if instance is not None)
 
-    def healthy(self) -> list[Instance]:
-        """Those whose process runs and that answer 200 on their health path."""
+    def healthy(self, among: Collection[Instance] | None = None) -> list[Instance]:
+        """Those (of all, or of `among`) whose process runs and that answer 200 on their health path."""
         processes = self._daemon.processes()
         running = [
             i
-            for i in self.all()
+            for i in (self.all() if among is None else sorted(among))
             if i.name in processes and processes[i.name].state in ("RUNNING", "STARTING")
         ]
-        with httpx.Client(timeout=HEALTH_LIMIT_SECONDS, trust_env=False) as client:
-            return [i for i in running if _is_healthy(client, i)]
+        with (
+            httpx.Client(timeout=HEALTH_LIMIT_SECONDS, trust_env=False) as client,
+            ThreadPoolExecutor(PROBES_AT_ONCE) as probes,
+        ):
+            answers = probes.map(lambda i: _is_healthy(client, i), running)
+            return [i for i, is_healthy in zip(running, answers, strict=True) if is_healthy]
 
-    def start(
-        self, instance: Instance, folder: Path, manifest: Manifest, configuration: Path, node: str
-    ) -> None:
-        """Have the process of `instance` running from the unpacked bundle in `folder`."""
+    def lost(self) -> list[Instance]:
+        """Those that cannot come up again: never given to supervisord, or another program has their port."""
+        known, processes = set(self._daemon.known()), self._daemon.processes()
+
+        def has_no_process(instance: Instance) -> bool:
+            return instance.name not in processes or processes[instance.name].pid == 0
+
+        return [
+            i
+            for i in self.all()
+            if i.name not in known or (has_no_process(i) and not ports.is_free(i.port, again=True))
+        ]
+
+    def idle(self, among: Collection[Instance]) -> list[Instance]:
+        """Those of `among` that supervisord has stopped or given up, or has not loaded."""
+        processes = self._daemon.processes()
+        return [i for i in among if i.name not in processes or processes[i.name].state in ENDED]
+
+    def start(self, instance: Instance, unpacked: Unpacked, configuration: Path) -> None:
+        """Have the process of `instance` running."""
         self._manifests.mkdir(exist_ok=True, mode=0o700)
-        path = self._manifests / f"{instance.name}.json"
-        beside = path.with_suffix(".new")
-        beside.write_text(json.dumps(asdict(instance), sort_keys=True), encoding="utf-8")
-        beside.rename(path)
-        self._daemon.put(self._program(instance, folder, manifest, configuration, node))
+        durable.write_json(self._manifests / f"{instance.name}.json", asdict(instance))
+        self._daemon.put(self._program(instance, unpacked, configuration))
 
-    def stop(self, instance: Instance) -> None:
-        """End its process, gently first, and forget it."""
+    def ensure(self, instance: Instance) -> None:
+        """Have an instance that was started before running."""
+        self._daemon.ensure(instance.name)
+
+    def begin_stop(self, instance: Instance) -> None:
+        """Tell its process to end, gently first."""
+        self._daemon.begin_stop(instance.name)
+
+    def forget(self, instance: Instance) -> None:
+        """Take an ended instance off the records."""
         self._daemon.remove(instance.name)
         (self._manifests / f"{instance.name}.json").unlink(missing_ok=True)
 
     def logs(self, instance: Instance) -> Path:
         return self._daemon.logs / f"{instance.name}.log"
 
-    def _program(
-        self, instance: Instance, folder: Path, manifest: Manifest, configuration: Path, node: str
-    ) -> Program:
-        interpreters: Mapping[str, str] = {"{python}": sys.executable, "{node}": node}
-        argv = [interpreters.get(word, word) for word in manifest.run]
-        include = Path(__file__).resolve().parents[3]
+    @staticmethod
+    def _read(path: Path) -> Instance | None:
+        """The instance of a manifest; None when it was retired meanwhile."""
+        data: Any = durable.read_json(path)
+        if data is None:
+            return None
+        try:
+            return Instance(**data)
+        except TypeError as error:
+            raise TargetError(
+                f"is no manifest of an instance: {error}",
+                where=str(path),
+                remedy="end the process, remove the file, converge again",
+            ) from error
+
+    def _program(self, instance: Instance, unpacked: Unpacked, configuration: Path) -> Program:
+        manifest = unpacked.manifest
+        argv = [unpacked.interpreters.get(word, word) for word in manifest.run]
+        is_python = manifest.toolchain == "python"
         return Program(
             instance.name,
-            [sys.executable, "-m", "roundtrip.targets.local.launch", str(configuration), *argv],
-            folder,
+            [
+                sys.executable,
+                "-m",
+                "roundtrip.targets.local.launch",
+                str(configuration),
+                str(self._folder / "places.json"),
+                *argv,
+            ],
+            unpacked.folder,
             {
                 "HOST": "127.0.0.1",
                 "PORT": str(instance.port),
-                "FLAGS_FILE": str(self._flags_file),
-                "PYTHONPATH": str(include),
-                "SERVICE_PYTHONPATH": str(folder / "site") if manifest.toolchain == "python" else "",
+                "FLAGS_FILE": str(self._folder / "flags.json"),
+                "PYTHONPATH": str(INCLUDE),
+                "SERVICE_PYTHONPATH": str(unpacked.folder / "site") if is_python else "",
             },
         )
 

@@ -5,12 +5,14 @@ Rules:
 2. The file is written beside and renamed: Traefik drops requests while it reads a file that is half written.
 3. A change counts when Traefik's own API shows it, not when the file is there.
 4. Clients stick to a version by cookie; a cookie of a version without weight is ignored by Traefik.
+5. A request that reached no process is sent to another one; one that was sent is never sent again, whatever came back
+   (Traefik's retry ends when the first byte is written). The failed attempt still counts against its version.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -21,8 +23,12 @@ from ruamel.yaml import YAML
 
 from roundtrip.errors import TargetError
 from roundtrip.plan.model import Plan
+from roundtrip.targets.local import durable
 
 APPLY_LIMIT_SECONDS = 10
+ATTEMPTS = 3
+AGAIN = "again"
+"""the middleware of rule 5; no service can have this name with a version"""
 ANSWER_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.02
 
@@ -56,18 +62,13 @@ def render(plan: Plan, backends: Sequence[Backend]) -> dict[str, Any]:
             }
         }
         for b in of:
-            services[b.name] = {
-                "loadBalancer": {
-                    "servers": [{"url": url} for url in sorted(b.urls)],
-                    "healthCheck": {"path": plan.services[name].health, "interval": "1s", "timeout": "2s"},
-                }
-            }
+            services[b.name] = {"loadBalancer": _load_balancer(b, plan.services[name].health)}
         middlewares[f"strip-{name}"] = {"stripPrefix": {"prefixes": [f"/{name}"]}}
         routers[f"{name}-internal"] = {
             "rule": f"Path(`/{name}`) || PathPrefix(`/{name}/`)",
             "entryPoints": ["internal"],
             "service": name,
-            "middlewares": [f"strip-{name}"],
+            "middlewares": [f"strip-{name}", AGAIN],
         }
         settings = plan.services[name]
         for number, prefix in enumerate(p for p in (settings.route, *settings.extra_routes) if p):
@@ -76,24 +77,29 @@ def render(plan: Plan, backends: Sequence[Backend]) -> dict[str, Any]:
                 "entryPoints": ["front"],
                 "service": name,
                 "priority": 10 + len(prefix),
+                "middlewares": [AGAIN],
             }
     if not services:
         return {}
+    middlewares[AGAIN] = {"retry": {"attempts": ATTEMPTS, "initialInterval": "20ms"}}
     return {"http": {"services": services, "routers": routers, "middlewares": middlewares}}
 
 
-def apply(dynamic_file: Path, api: str, plan: Plan, backends: Sequence[Backend]) -> None:
-    """Have Traefik serve `backends`; returns once its API says so. Raises TargetError."""
+def write(dynamic_file: Path, plan: Plan, backends: Sequence[Backend]) -> None:
+    """Have Traefik read `backends`; `wait_until_served` says when it has."""
     text = StringIO()
     YAML(typ="safe").dump(render(plan, backends), text)
     if not dynamic_file.exists() or dynamic_file.read_text(encoding="utf-8") != text.getvalue():
         # The watched folder must never hold a second, half-written file.
-        beside = dynamic_file.parent.parent / "routes.yaml.new"
-        beside.write_text(text.getvalue(), encoding="utf-8")
-        beside.rename(dynamic_file)
+        durable.write(dynamic_file, text.getvalue(), beside=dynamic_file.parent.parent)
+
+
+def wait_until_served(api: str, backends: Sequence[Backend], still: Callable[[], None]) -> None:
+    """Returns once Traefik's API shows `backends`. Raises TargetError; `still` may raise to end the wait."""
     deadline = time.monotonic() + APPLY_LIMIT_SECONDS
     wanted = _shape(backends)
     while (served := _shape(read(api))) != wanted:
+        still()
         if time.monotonic() > deadline:
             raise TargetError(
                 f"Traefik did not take up the routes within {APPLY_LIMIT_SECONDS} s: expected {wanted}, got {served}",
@@ -116,6 +122,14 @@ def read(api: str) -> list[Backend]:
             version = entry["name"].removesuffix("@file").removeprefix(f"{name}-").replace("-", ".")
             backends.append(Backend(name, version, int(entry.get("weight", 0)), urls))
     return backends
+
+
+def _load_balancer(backend: Backend, health: str) -> dict[str, Any]:
+    balancer: dict[str, Any] = {"servers": [{"url": url} for url in sorted(backend.urls)]}
+    if len(backend.urls) > 1:
+        # With one process there is no other to send to: a late health answer would only refuse what it could serve.
+        balancer["healthCheck"] = {"path": health, "interval": "1s", "timeout": "2s"}
+    return balancer
 
 
 def _services(api: str) -> list[Mapping[str, Any]]:

@@ -1,31 +1,29 @@
-"""The local target's two verbs.
+"""The local target's two verbs, and where it can be reached. `converge` is in a module of its own.
 
-`converge`, in order, each step safe to repeat and each act under the fence:
-  1. take the place of whoever acted before          5. start what is missing, wait until it is healthy
-  2. infrastructure up                               6. routes and weights, as Traefik's API shows them
-  3. bundles verified and unpacked                   7. retire what is not wanted: no traffic first, then stop
-  4. feature flags                                   8. observe, and compare
-A version that does not become healthy gets no traffic: steps 6 and 7 are not reached and what served still serves.
+`observe` never says more than is there, and always says something: a release that was killed half way is taken back
+from what is observed. A version with no healthy process is not placed, so the weights of its service may add up to
+less than 100. Two builds of one version at once are told as the one that has the traffic.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from roundtrip.errors import TargetError
 from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
-from roundtrip.targets.bundles import BundleStore, Manifest
+from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local import routing
 from roundtrip.targets.local.configuration import Configurations
+from roundtrip.targets.local.converge import Converge, Parts
 from roundtrip.targets.local.fence import Fence
-from roundtrip.targets.local.infrastructure import LocalInfrastructure, free_ports
+from roundtrip.targets.local.flags import Flags
+from roundtrip.targets.local.infrastructure import LocalInfrastructure
 from roundtrip.targets.local.instances import Instance, Instances
 from roundtrip.targets.local.routing import Backend
 from roundtrip.targets.protocol import Addresses, Progress, SecretsSource
@@ -33,65 +31,54 @@ from roundtrip.toolchain.programs import node
 
 log = logging.getLogger(__name__)
 
-HEALTHY_LIMIT_SECONDS = 60
+HEALTHY_LIMIT_SECONDS = 60.0
+PATIENCE_SECONDS = 3.0
+"""An instance that does not answer is asked again for so long before it counts as gone: one that is being started
+again after a crash, or is late under load, must not be taken for one that was never there."""
 POLL_SECONDS = 0.1
 
 
 class LocalTarget:
     """One environment on this machine."""
 
-    def __init__(self, environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        plan: Plan,
+        home: Home,
+        secrets: SecretsSource,
+        *,
+        healthy_limit_seconds: float = HEALTHY_LIMIT_SECONDS,
+    ) -> None:
         self._plan = plan
-        self._folder = home.environment(environment.name)
-        self._environment = environment
         self._home = home
-        self._secrets = secrets
+        self._folder = home.environment(environment.name)
         self.infrastructure = LocalInfrastructure(self._folder, environment, secrets)
-        self._store = BundleStore(home.store)
-        self._fence = Fence(self._folder)
         self._instances = Instances(self._folder, self.infrastructure.daemon)
+        self._configurations = Configurations(self._folder / "configurations", plan, environment, secrets)
+        self._flags = Flags(self._folder / "flags.json")
+        self._parts = Parts(
+            name=environment.name,
+            folder=self._folder,
+            plan=plan,
+            infrastructure=self.infrastructure,
+            store=BundleStore(home.store),
+            fence=Fence(self._folder),
+            instances=self._instances,
+            configurations=self._configurations,
+            flags=self._flags,
+            interpreters=self._interpreters,
+            observe=self.observe,
+            healthy_limit_seconds=healthy_limit_seconds,
+        )
 
     def observe(self) -> Deployment:
-        """What runs, from supervisord, health answers, Traefik's API and the flags file."""
-        weights = {(b.service, b.version): b.weight_percent for b in routing.read(self._api())}
-        groups: dict[tuple[str, str, str, str], int] = {}
-        for i in self._instances.healthy():
-            key = (i.service, i.version, i.bundle, i.configuration)
-            groups[key] = groups.get(key, 0) + 1
-        placements = [
-            Placement(service, version, count, bundle, configuration, weights.get((service, version), 0))
-            for (service, version, bundle, configuration), count in groups.items()
-        ]
-        try:
-            return Deployment(tuple(placements), self._flags())
-        except ValueError as error:
-            raise TargetError(
-                f"what runs is between two deployments: {error}",
-                where=self._environment.name,
-                remedy="converge again; an interrupted one is finished by the next",
-            ) from error
+        """What runs, from supervisord, health answers, Traefik's API and the flags file. Raises TargetError, HostError."""
+        return deployment_of(self._healthy(), routing.read(self.infrastructure.api()), self._flags.read())
 
     def converge(self, desired: Deployment, token: int, progress: Progress = lambda _: None) -> Deployment:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._fence.hold(token):
-            progress(f"{self._environment.name}: acting for token {token}")
-        if not self.infrastructure.is_up():
-            with self._fence.hold(token):
-                self.infrastructure.up()
-        folders = {p.bundle: self._unpack(p.bundle) for p in desired.placements}
-        with self._fence.hold(token):
-            self._write_flags(desired.flags)
-        wanted = self._start_missing(desired, token, folders, progress)
-        self._wait_healthy(wanted, progress)
-        with self._fence.hold(token):
-            self._route(desired, wanted)
-            self._write_scrape_file(wanted)
-        progress(
-            "traffic: "
-            + ", ".join(f"{p.service} {p.version} {p.weight_percent} %" for p in desired.placements)
-        )
-        self._retire(wanted, token, progress)
-        return self._compare(desired)
+        """Bring it to `desired`. Needs no secret. Raises StaleTokenError, ArtefactError, TargetError, HostError."""
+        return Converge(self._parts, desired, token, progress).run()
 
     def addresses(self) -> Addresses:
         return self.infrastructure.addresses()
@@ -100,139 +87,42 @@ class LocalTarget:
         return self.infrastructure.redis_url()
 
     def configurations(self, version: str) -> Mapping[str, str]:
-        return self._configurations().digests(version)
+        """Digest of each service's configuration in `version`, its values kept. Raises SecretError, TargetError."""
+        return self._configurations.digests(version, self.infrastructure.places())
 
-    def _configurations(self) -> Configurations:
-        places = {**self.infrastructure.places()}
-        return Configurations(
-            self._folder / "configurations", self._plan, self._environment, self._secrets, places
-        )
-
-    def _api(self) -> str:
-        return f"http://127.0.0.1:{self.infrastructure.ports().proxy}"
-
-    def _unpack(self, bundle: str) -> Path:
-        return self._store.open(bundle, self._folder / "bundles" / bundle.removeprefix("sha256:"))
-
-    def _flags(self) -> dict[str, bool]:
-        try:
-            flags: dict[str, bool] = json.loads((self._folder / "flags.json").read_text(encoding="utf-8"))[
-                "flags"
-            ]
-        except FileNotFoundError:
-            return {}
-        return flags
-
-    def _write_flags(self, flags: Mapping[str, bool]) -> None:
-        self._write_json(self._folder / "flags.json", {"flags": dict(flags)})
-
-    def _start_missing(
-        self, desired: Deployment, token: int, folders: Mapping[str, Path], progress: Progress
-    ) -> list[Instance]:
-        """All instances of `desired`: those that are there, and new ones for those that are not."""
-        wanted: list[Instance] = []
-        for p in desired.placements:
-            of = [i for i in self._instances.all() if (i.service, i.version) == (p.service, p.version)]
-            kept = [i for i in of if i.runs(p.bundle, p.configuration)][: p.replicas]
-            taken = {i.number for i in of}
-            numbers = [n for n in range(1, p.replicas + len(taken) + 1) if n not in taken]
-            fresh = [self._plan_instance(p, n, folders[p.bundle]) for n in numbers[: p.replicas - len(kept)]]
-            for instance in [*kept, *fresh]:
-                with self._fence.hold(token):
-                    self._start(instance, folders[p.bundle])
-            if fresh:
-                progress(f"started {len(fresh)} × {p.service} {p.version}")
-            wanted += [*kept, *fresh]
-        return wanted
-
-    def _plan_instance(self, p: Placement, number: int, folder: Path) -> Instance:
-        manifest = Manifest.read(folder)
-        if (manifest.service, manifest.version) != (p.service, p.version):
-            raise TargetError(
-                f"the bundle is {manifest.service} {manifest.version}, expected {p.service} {p.version}",
-                where=p.bundle,
-                remedy="deploy the bundle of this version",
-            )
-        port = free_ports(1)[0]
-        return Instance(
-            p.service, p.version, number, p.bundle, p.configuration, port, manifest.health, manifest.metrics
-        )
-
-    def _start(self, instance: Instance, folder: Path) -> None:
-        manifest = Manifest.read(folder)
-        interpreter = ""
-        if manifest.toolchain == "node":
-            interpreter = str(node(self._home.cache, self._plan.checklist.node_major, log.info).program)
-        configuration = self._configurations().file(instance.configuration)
-        self._instances.start(instance, folder, manifest, configuration, interpreter)
-
-    def _wait_healthy(self, wanted: list[Instance], progress: Progress) -> None:
-        deadline = time.monotonic() + HEALTHY_LIMIT_SECONDS
-        while missing := sorted(set(wanted) - set(self._instances.healthy())):
-            if time.monotonic() > deadline:
-                first = missing[0]
-                raise TargetError(
-                    f"{', '.join(i.name for i in missing)} did not become healthy within {HEALTHY_LIMIT_SECONDS} s: "
-                    f"{_tail(self._instances.logs(first))}",
-                    where=self._environment.name,
-                    remedy=f"see {self._instances.logs(first)}; what served before still serves",
-                )
+    def _healthy(self) -> list[Instance]:
+        """Those that are healthy, asked until all are or patience ends."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            present = self._instances.all()
+            healthy = self._instances.healthy(present)
+            if healthy == present or time.monotonic() > deadline:
+                return healthy
             time.sleep(POLL_SECONDS)
-        progress(f"{len(wanted)} instances are healthy")
 
-    def _route(self, desired: Deployment, wanted: list[Instance]) -> None:
-        backends = [
-            Backend(
-                p.service,
-                p.version,
-                p.weight_percent,
-                tuple(i.url for i in wanted if (i.service, i.version) == (p.service, p.version)),
-            )
-            for p in desired.placements
-        ]
-        routing.apply(self.infrastructure.dynamic_file(), self._api(), self._plan, backends)
-
-    def _retire(self, wanted: list[Instance], token: int, progress: Progress) -> None:
-        # No route leads to these any more; each finishes what it has in hand when it is told to end.
-        for instance in sorted(set(self._instances.all()) - set(wanted)):
-            with self._fence.hold(token):
-                self._instances.stop(instance)
-            progress(f"stopped {instance.name}")
-
-    def _write_scrape_file(self, wanted: list[Instance]) -> None:
-        groups = [
-            {
-                "targets": [f"127.0.0.1:{i.port}"],
-                "labels": {
-                    "service": i.service,
-                    "version": i.version,
-                    "instance": i.name,
-                    "__metrics_path__": i.metrics or "",
-                },
-            }
-            for i in wanted
-        ]
-        self._write_json(self.addresses().scrape_file, groups)
-
-    def _compare(self, desired: Deployment) -> Deployment:
-        observed = self.observe()
-        if observed != desired:
-            raise TargetError(
-                f"expected {desired.to_json()}, observed {observed.to_json()}",
-                where=self._environment.name,
-                remedy="an instance may have ended meanwhile; converge again",
-            )
-        return observed
-
-    @staticmethod
-    def _write_json(path: Path, data: object) -> None:
-        beside = path.with_name(path.name + ".new")
-        beside.write_text(json.dumps(data, sort_keys=True, indent=1), encoding="utf-8")
-        beside.rename(path)
+    def _interpreters(self, toolchain: str) -> dict[str, str]:
+        interpreters = {"{python}": sys.executable}
+        if toolchain == "node":
+            found = node(self._home.cache, self._plan.checklist.node_major, log.info)
+            interpreters["{node}"] = str(found.program)
+        return interpreters
 
 
-def _tail(log: Path, *, lines: int = 5) -> str:
-    try:
-        return " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-    except OSError:
-        return "no log"
+def deployment_of(
+    healthy: Sequence[Instance], served: Sequence[Backend], flags: Mapping[str, bool]
+) -> Deployment:
+    """The deployment that healthy instances, the proxy's routes and the flags make. Pure."""
+    weights = {(b.service, b.version): b.weight_percent for b in served}
+    urls = {url for b in served for url in b.urls}
+    replicas = Counter((i.service, i.version, i.bundle, i.configuration) for i in healthy)
+    routed = Counter((i.service, i.version, i.bundle, i.configuration) for i in healthy if i.url in urls)
+    # Of two builds of one version the one with the traffic stands for it.
+    by_traffic = sorted(replicas, key=lambda build: (routed[build], replicas[build], build))
+    placed = {(build[0], build[1]): build for build in by_traffic}
+    return Deployment(
+        tuple(
+            Placement(build[0], build[1], replicas[build], build[2], build[3], weights.get(key, 0))
+            for key, build in placed.items()
+        ),
+        flags,
+    )
