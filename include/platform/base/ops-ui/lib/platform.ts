@@ -1,4 +1,7 @@
-/** The api's view of the platform, fetched on the server side. Every answer is bounded and its shape checked. */
+/**
+ * The api's view of the platform, fetched on the server side. Every answer is bounded and its shape checked; an api
+ * that is away for a moment, or not ready, is asked again for PATIENCE_MS.
+ */
 
 export interface Position {
   symbol: string;
@@ -18,6 +21,8 @@ export interface Overview {
 }
 
 const LIMIT_MS = 3000;
+const PATIENCE_MS = 3000;
+const PAUSE_MS = 100;
 
 /** Raises when the api does not answer in time, or answers something else than its contract says. */
 export async function readOverview(apiUrl: string): Promise<Overview> {
@@ -27,9 +32,17 @@ export async function readOverview(apiUrl: string): Promise<Overview> {
 }
 
 async function get(url: string): Promise<unknown> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(LIMIT_MS) });
-  if (!response.ok) throw new Error(`the api answered ${String(response.status)}`);
-  return response.json();
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      const response = await fetch(url, { signal: AbortSignal.timeout(LIMIT_MS) });
+      if (!response.ok) throw new Error(`the api answered ${String(response.status)}`);
+      return await response.json();
+    } catch (error) {
+      if (Date.now() >= deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
 }
 
 function isPositions(value: unknown): value is { positions: Position[] } {

@@ -1,16 +1,19 @@
 /**
  * Takes out of a build what Next draws at random or takes from this machine, so that the same source gives the same
  * files: the preview keys (preview mode is not used here), the folder it was built in, and build traces and caches,
- * which serve only the build itself.
+ * which serve only the build itself. What Next's standalone output lacks is laid into it, so that it runs as it is.
  */
 
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const folder = process.cwd();
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
-const preview = {
+/** Keys of Next's JSON -> what they are set to. */
+const settled = {
+  // the repository around this folder
+  repoRoot: "/app",
   previewModeId: fixed("id", 32),
   previewModeSigningKey: fixed("signing", 64),
   previewModeEncryptionKey: fixed("encryption", 64),
@@ -21,6 +24,9 @@ for (const root of [join(".next", "standalone"), join(".next", "static")]) {
   for (const file of filesIn(root)) settle(file);
 }
 
+for (const name of ["run.js", "variables.js"]) copyFileSync(name, join(".next", "standalone", name));
+cpSync(join(".next", "static"), join(".next", "standalone", ".next", "static"), { recursive: true });
+
 function fixed(purpose, length) {
   return createHash("sha256").update(`${manifest.name} ${manifest.version} ${purpose}`).digest("hex").slice(0, length);
 }
@@ -29,7 +35,9 @@ function settle(file) {
   if (!/\.(json|js|mjs|cjs|html|meta)$/.test(file)) return;
   const before = readFileSync(file, "utf8");
   let text = before.replaceAll(JSON.stringify(folder).slice(1, -1), "/app");
-  for (const [key, value] of Object.entries(preview)) text = text.replace(new RegExp(`("${key}"\\s*:\\s*")[0-9a-f]+(")`, "g"), `$1${value}$2`);
+  for (const [key, value] of Object.entries(settled)) {
+    text = text.replace(new RegExp(`("${key}"\\s*:\\s*")[^"]*(")`, "g"), `$1${value}$2`);
+  }
   if (text !== before) writeFileSync(file, text);
 }
 

@@ -1,0 +1,12 @@
+"use strict";
+/** Variables that have to be set, and what they look like. */
+
+module.exports = {
+  DEPLOY_ENV: /^(staging|production|test)$/,
+  PORT: /^\d{1,5}$/,
+  API_URL: /^https?:\/\/\S+$/,
+  NEXTAUTH_URL: /^https?:\/\/\S+$/,
+  NEXTAUTH_SECRET: /^\S{32,}$/,
+  GITHUB_ID: /^\S+$/,
+  GITHUB_SECRET: /^\S+$/,
+};
