@@ -15,8 +15,8 @@ import sentry_sdk
 from tests.redis_server import RedisServer, free_port
 from tests.trading import order, pending, placed, service, wait
 from workers.configuration import Configuration, ConfigurationError, read_configuration
-from workers.error_tracker import open_error_tracker
-from workers.http_server import routes
+from workers.error_tracker import ErrorTracker, open_error_tracker
+from workers.http_server import Answer, answer, routes
 from workers.identity import SERVICE, VERSION, version_of
 from workers.metrics import Metrics
 from workers.redis_connection import connect
@@ -39,9 +39,9 @@ def test_the_service_listens_works_and_drains(
         wait(lambda: client.xlen("fills") == 1 and pending(client) == 0, "the order")
         bodies = {}
         for path in ("/healthz", "/risk", "/positions"):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                assert answer.headers["Content-Type"] == "application/json"
-                bodies[path] = json.load(answer)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as read:
+                assert read.headers["Content-Type"] == "application/json"
+                bodies[path] = json.load(read)
     finally:
         stop.set()
         process.join(10)
@@ -70,6 +70,17 @@ def test_draining_is_unhealthy(client: redis.Redis) -> None:
     assert answers["/healthz"]()[0] == 200
     stop.set()
     assert answers["/healthz"]()[0] == 503
+
+
+def test_an_exception_is_reported_and_answered_with_500() -> None:
+    reported: list[BaseException] = []
+
+    def broken() -> Answer:
+        raise ZeroDivisionError
+
+    tracker = ErrorTracker(report=reported.append, flush=lambda: None)
+    assert answer({"/risk": broken}, "/risk", tracker)[0] == 500
+    assert [type(error) for error in reported] == [ZeroDivisionError]
 
 
 def test_a_connection_that_is_refused_says_no_password() -> None:

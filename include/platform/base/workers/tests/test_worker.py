@@ -26,7 +26,8 @@ def working(
 ) -> Iterator[threading.Event]:
     stop = threading.Event()
     loop = threading.Thread(
-        target=Worker(OrderStream(client, "one"), handle, metrics, tracker).run, args=[stop]
+        target=Worker(OrderStream(client, "one"), service(client).catch_up, handle, metrics, tracker).run,
+        args=[stop],
     )
     loop.start()
     try:

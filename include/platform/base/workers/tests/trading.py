@@ -16,7 +16,7 @@ from workers.services.risk_service import RiskService
 
 AT = "2026-01-01T00:00:00.000Z"
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 60
 NO_LIMIT = Decimal(10**12)
 
 

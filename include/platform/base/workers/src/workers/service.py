@@ -45,12 +45,12 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
         raise ConfigurationError("SENTRY_DSN is no DSN") from error
     client, metrics = connect(configuration.redis_url), Metrics()
     risk = RiskService(client, configuration.exposure_limit)
-    server = serve(configuration.host, configuration.port, routes(client, risk, metrics, stop))
+    server = serve(configuration.host, configuration.port, routes(client, risk, metrics, stop), tracker)
     host, port = server.server_address[:2]
     consumer = new_consumer_name()
     log("info", "listening", host=str(host), port=port, consumer=consumer)
     try:
-        Worker(OrderStream(client, consumer), risk.handle, metrics, tracker).run(stop)
+        Worker(OrderStream(client, consumer), risk.catch_up, risk.handle, metrics, tracker).run(stop)
     finally:
         server.drain(_ANSWERS_LIMIT_SECONDS)
         tracker.flush()

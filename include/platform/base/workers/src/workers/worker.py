@@ -1,9 +1,10 @@
 """The loop that takes events and has them handled, until it is told to stop.
 
 Rules:
-1. Nothing is taken after the stop; the event in hand is finished, the others are handed back.
-2. A failure of Redis is waited out, each time longer up to a limit. What was in hand is looked up again.
-3. An exception in the handling of one event leaves that event pending and never ends the loop.
+1. What others did is counted before events are taken, so that handling one takes as long as that one takes.
+2. Nothing is taken after the stop; the event in hand is finished, the others are handed back.
+3. A failure of Redis is waited out, each time longer up to a limit. What was in hand is looked up again.
+4. An exception in the handling of one event leaves that event pending and never ends the loop.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ class Worker:
     def __init__(
         self,
         stream: OrderStream,
+        catch_up: Callable[[], None],
         handle: Callable[[Event], Outcome],
         metrics: Metrics,
         tracker: ErrorTracker,
     ) -> None:
         self._stream = stream
+        self._catch_up = catch_up
         self._handle = handle
         self._metrics = metrics
         self._tracker = tracker
@@ -61,7 +64,8 @@ class Worker:
             log("warning", "could not leave the group", error=described(error))
 
     def _turn(self, stop: threading.Event) -> None:
-        events = self._stream.take()
+        self._catch_up()
+        events = [] if stop.is_set() else self._stream.take()
         for place, event in enumerate(events):
             if stop.is_set():
                 self._stream.hand_back(events[place:])

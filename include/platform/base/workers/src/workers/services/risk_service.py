@@ -57,6 +57,11 @@ class RiskService:
         transaction.execute()
         return Outcome(order.order_id, status, reason)
 
+    def catch_up(self) -> None:
+        """Read on to the end of the journal."""
+        with self._lock:
+            self._catch_up()
+
     def risk(self) -> dict[str, object]:
         """Body of GET /risk."""
         with self._lock:

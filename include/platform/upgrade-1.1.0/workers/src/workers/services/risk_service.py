@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import cast
 
 import redis
@@ -109,8 +110,14 @@ return {status, reason}
 )
 
 
-class FoldBehindError(Exception):
-    """The journal grew faster than it could be folded in; the event stays pending."""
+class FoldBehindError(redis.RedisError):
+    """The journal grew faster than it could be folded in; trying again later can help."""
+
+
+class _Progress(Enum):
+    DONE = "everything that was there is counted"
+    MORE = "a page is counted, and there are others"
+    LOST = "another worker moved a cursor first"
 
 
 class RiskService:
@@ -128,19 +135,22 @@ class RiskService:
             status, reason = cast(list[str], self._handle_script(args=arguments))
             if status != "behind":
                 return Outcome(order.order_id, status, reason)
-            self.fold()
+            self.catch_up()
         raise FoldBehindError(f"{FILLS} or {CONTROL} still grows after {_MOST_TRIES} tries")
 
-    def fold(self) -> None:
+    def catch_up(self) -> None:
         """Count what other workers and the kill switch wrote. Raises FoldBehindError."""
-        for _ in range(_MOST_TRIES):
-            if self._fold_page():
+        lost = 0
+        while lost < _MOST_TRIES:
+            progress = self._fold_page()
+            if progress is _Progress.DONE:
                 return
-        raise FoldBehindError(f"{FILLS} or {CONTROL} still grows after {_MOST_TRIES} tries")
+            lost = lost + 1 if progress is _Progress.LOST else 0
+        raise FoldBehindError(f"others folded {FILLS} and {CONTROL} first, {_MOST_TRIES} times on end")
 
     def risk(self) -> dict[str, object]:
         """Body of GET /risk."""
-        self.fold()
+        self.catch_up()
         reading = self._redis.pipeline(transaction=True)
         reading.hgetall(EXPOSURE)
         reading.hget(PNL, REALISED)
@@ -154,7 +164,7 @@ class RiskService:
 
     def positions(self) -> dict[str, object]:
         """Body of GET /positions."""
-        self.fold()
+        self.catch_up()
         reading = self._redis.pipeline(transaction=True)
         reading.hgetall(EXPOSURE)
         reading.hgetall(QUANTITY)
@@ -165,8 +175,7 @@ class RiskService:
         ]
         return {"positions": positions}
 
-    def _fold_page(self) -> bool:
-        """Whether everything that was there is counted now."""
+    def _fold_page(self) -> _Progress:
         fills_cursor = cast(str | None, self._redis.get(FILLS_CURSOR)) or "0-0"
         control_cursor = cast(str | None, self._redis.get(CONTROL_CURSOR)) or "0-0"
         pages = self._redis.pipeline(transaction=False)
@@ -174,7 +183,7 @@ class RiskService:
         pages.xrange(CONTROL, min=f"({control_cursor}", count=_PAGE)
         fills, control = cast(list[list[Entry]], pages.execute())
         if not fills and not control:
-            return True
+            return _Progress.DONE
         arguments = [
             fills_cursor,
             control_cursor,
@@ -184,8 +193,10 @@ class RiskService:
         ]
         for _, fields in fills:
             arguments += _counted(fields)
-        is_folded = self._fold_script(args=arguments) == 1
-        return is_folded and len(fills) < _PAGE and len(control) < _PAGE
+        if self._fold_script(args=arguments) != 1:
+            return _Progress.LOST
+        is_last = len(fills) < _PAGE and len(control) < _PAGE
+        return _Progress.DONE if is_last else _Progress.MORE
 
     def _arguments(self, event: Event, order: Order) -> list[str]:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
