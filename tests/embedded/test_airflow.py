@@ -25,8 +25,8 @@ BACK_LIMIT_SECONDS = 60
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAirflow]:
     made = EmbeddedAirflow(Home(tmp_path_factory.mktemp("airflow") / "home"), ROOT)
-    made.up()
     try:
+        made.up()
         yield made
     finally:
         made.down()

@@ -194,9 +194,11 @@ class EmbeddedAirflow:
         wanted = hashlib.sha256(f"{version('apache-airflow')} {self.postgres.url}".encode()).hexdigest()
         if marker.exists() and marker.read_text(encoding="ascii") == wanted:
             return
+        # AIRFLOW__… of the caller would go before the configuration file, and migrate another database.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         done = subprocess.run(
             [sys.executable, "-m", "airflow", "db", "migrate"],
-            env={**os.environ, **self.environment()},
+            env={**inherited, **self.environment()},
             capture_output=True,
             text=True,
             timeout=MIGRATE_LIMIT_SECONDS,
