@@ -1,0 +1,51 @@
+"""Whose an environment is: what a release acted on is never deployed over by a preparation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from roundtrip.commands import prepare
+from roundtrip.commands.prepare import Machine
+from roundtrip.embedded.secrets import make_secrets
+from roundtrip.sign.keys import new_keys
+from tests.commands.conftest import SimulatedMachine
+
+
+@pytest.fixture
+def local(machine: SimulatedMachine) -> Machine:
+    """The real machine of the same state folder."""
+    make_secrets(machine.home, machine.environments, new_keys)
+    return Machine(machine.home, machine.plan, machine.environments, machine.say)
+
+
+def place(machine: Machine, stage: str) -> None:
+    """An instance that is placed and does not run, as after a power cut."""
+    folder: Path = machine.home.environment(machine.environments[stage].name) / "instances"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "api-1.1.0-1.json").write_text(json.dumps({}))
+
+
+def test_an_environment_that_nobody_acted_on_is_the_preparations(local: Machine) -> None:
+    assert prepare._is_ours(local, "production")
+
+
+def test_what_a_release_placed_stays_although_none_of_it_runs(local: Machine) -> None:
+    local.ledger.take_token("local_production", release=prepare.SETUP, holder="prepare")
+    local.ledger.take_token("local_production", release="r", holder="production.wave_1")
+    place(local, "production")
+    assert not prepare._is_ours(local, "production")
+
+
+def test_a_preparation_that_was_killed_half_way_is_finished(local: Machine) -> None:
+    local.ledger.take_token("local_production", release=prepare.SETUP, holder="prepare")
+    local.ledger.take_token("local_staging", release="r", holder="staging.deploy")
+    place(local, "production")
+    assert prepare._is_ours(local, "production")
+
+
+def test_an_environment_whose_folder_was_deleted_is_made_anew(local: Machine) -> None:
+    local.ledger.take_token("local_production", release="r", holder="production.promote")
+    assert prepare._is_ours(local, "production")
