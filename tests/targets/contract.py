@@ -53,7 +53,7 @@ def test_a_release_goes_forward_and_back(place: Place) -> None:
 
 @pytest.mark.parametrize("seed", SEQUENCE_SEEDS)
 def test_any_way_to_a_deployment_ends_in_it(place: Place, seed: int) -> None:
-    generator = random.Random(seed)
+    generator = random.Random(seed)  # noqa: S311 - a seeded order of steps
     stable, new = place.whole("1.0.0"), place.whole("1.1.0")
     known = [
         stable.with_flags({"new-page": False}),
@@ -116,7 +116,7 @@ def test_a_bundle_of_another_version_is_refused_and_nothing_changes(place: Place
 
 def test_a_configuration_that_is_not_kept_is_refused_and_nothing_changes(place: Place) -> None:
     unknown = replace(place.placement("api", "1.1.0"), configuration="sha256:" + "0" * 64)
-    with pytest.raises(TargetError, match="no configuration sha256:0+ is kept here"):
+    with pytest.raises(TargetError, match=r"no configuration sha256:0+ is kept here"):
         place.converge(Deployment((unknown,)))
     assert place.target().observe() == place.whole("1.0.0")
 

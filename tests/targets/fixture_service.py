@@ -63,9 +63,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self) -> None:
-        super().__init__((os.environ["HOST"], int(os.environ["PORT"])), Handler)
         self.in_hand = 0
         self.changed = threading.Condition()
+        super().__init__((os.environ["HOST"], int(os.environ["PORT"])), Handler)
 
     def working(self) -> "Server":
         return self

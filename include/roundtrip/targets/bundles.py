@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from roundtrip.errors import ArtefactError
@@ -193,9 +193,11 @@ def _unpack(file: Path, into: Path) -> None:
             total = 0
             for member in archive:
                 total += member.size
-                if not member.isreg() or total > LIMIT_BYTES:
+                name = PurePosixPath(member.name)
+                leads_outside = name.is_absolute() or ".." in name.parts
+                if leads_outside or not member.isreg() or total > LIMIT_BYTES:
                     raise ArtefactError(
-                        f"{member.name}: not a regular file, or more than {LIMIT_BYTES} bytes in all",
+                        f"{member.name}: leads outside, is no regular file, or more than {LIMIT_BYTES} bytes in all",
                         where=str(file),
                         remedy="build the bundle again",
                     )

@@ -261,7 +261,10 @@ class LocalInfrastructure:
         longer than the limit, the next converge deals with it."""
         instances = Instances(self.folder, self.daemon)
         deadline = time.monotonic() + AGAIN_LIMIT_SECONDS
-        while set(instances.all()) - set(instances.healthy()) and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            missing = set(instances.all()) - set(instances.healthy())
+            if not missing - set(instances.lost()):
+                return
             time.sleep(POLL_SECONDS)
 
 

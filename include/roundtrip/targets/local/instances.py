@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from roundtrip.errors import TargetError
 from roundtrip.supervision.daemon import ENDED, Daemon, Program
@@ -95,14 +96,13 @@ class Instances:
         """Those that cannot come up again: never given to supervisord, or another program has their port."""
         known, processes = set(self._daemon.known()), self._daemon.processes()
 
-        def has_no_process(instance: Instance) -> bool:
-            return instance.name not in processes or processes[instance.name].pid == 0
+        def is_robbed(i: Instance) -> bool:
+            process = processes.get(i.name)
+            if process is not None and (process.state == "RUNNING" or listens(process.pid, i.port)):
+                return False
+            return not ports.is_free(i.port, again=True)
 
-        return [
-            i
-            for i in self.all()
-            if i.name not in known or (has_no_process(i) and not ports.is_free(i.port, again=True))
-        ]
+        return [i for i in self.all() if i.name not in known or is_robbed(i)]
 
     def idle(self, among: Collection[Instance]) -> list[Instance]:
         """Those of `among` that supervisord has stopped or given up, or has not loaded."""
@@ -176,3 +176,14 @@ def _is_healthy(client: httpx.Client, instance: Instance) -> bool:
         return client.get(instance.url + instance.health).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether the process, or one that it started, listens on this port."""
+    try:
+        process = psutil.Process(pid) if pid else None
+        family = [process, *process.children(recursive=True)] if process else []
+        found = [c for member in family for c in member.net_connections(kind="tcp")]
+    except psutil.NoSuchProcess:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in found)

@@ -34,6 +34,8 @@ def redis_configuration(ports: Ports, folder: Path, password: str, before: str) 
         "appendfsync always",
         'save ""',
         "daemonize no",
+        # A title is written over the environment, which says whose process it is when its supervisord was killed.
+        "set-proc-title no",
     ]
     return "\n".join(lines) + "\n"
 
