@@ -33,7 +33,17 @@ def tree(tmp_path: Path) -> Path:
         (laid / path).unlink()
     git(laid, "init", "--quiet")
     git(laid, "add", ".")
-    git(laid, "-c", "user.name=Tests", "-c", "user.email=tests@example.com", "commit", "--quiet", "-m", "1.1.0")
+    git(
+        laid,
+        "-c",
+        "user.name=Tests",
+        "-c",
+        "user.email=tests@example.com",
+        "commit",
+        "--quiet",
+        "-m",
+        "1.1.0",
+    )
     return laid
 
 
