@@ -2,9 +2,8 @@
  * Feature flags, through OpenFeature, from a JSON file: {"flags": {"name": true}}.
  *
  * Rules:
- * 1. A flag that is not in the file, or is no boolean there, is off; so are all without a file.
- * 2. The file is read again when it has changed, by the time of the next question. While it cannot be read,
- *    what was read before stays true.
+ * 1. A flag that is not in the file, or is no boolean there, is off; so are all while the file cannot be read.
+ * 2. The file is read again when it has changed, by the time of the next question.
  */
 
 import { readFileSync, statSync } from "node:fs";
@@ -33,7 +32,7 @@ export class FileProvider implements Provider {
   readonly metadata = { name: "file" };
   readonly runsOn = "server";
   private flags: Record<string, unknown> = {};
-  /** what tells one state of the file from another */
+  /** what tells one state of the file from another; empty when there is none */
   private mark = "";
 
   constructor(
@@ -66,17 +65,21 @@ export class FileProvider implements Provider {
   }
 
   private readIfChanged(): void {
-    if (this.file === undefined) return;
-    let mark = "";
+    const mark = this.marked();
+    if (mark === this.mark) return;
+    this.mark = mark;
+    this.flags = {};
+    if (this.file === undefined || mark === "") return;
     try {
-      const { ino, mtimeNs, size } = statSync(this.file, { bigint: true });
-      mark = `${ino}/${mtimeNs}/${size}`;
-      if (mark === this.mark) return;
       this.flags = (JSON.parse(readFileSync(this.file, "utf8")) as { flags?: Record<string, unknown> }).flags ?? {};
     } catch (error) {
-      if (mark === this.mark && mark !== "") return;
-      this.log("warning", "flags cannot be read", { error: described(error) });
+      this.log("warning", "flags cannot be read, so all are off", { error: described(error) });
     }
-    this.mark = mark;
+  }
+
+  private marked(): string {
+    if (this.file === undefined) return "";
+    const found = statSync(this.file, { bigint: true, throwIfNoEntry: false });
+    return found === undefined ? "" : [found.ino, found.mtimeNs, found.size].join("/");
   }
 }

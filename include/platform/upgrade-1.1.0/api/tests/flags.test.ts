@@ -28,7 +28,7 @@ test("without a file every flag is off", async () => {
   expect(await flags.getBooleanValue("backtest-dashboard", false)).toBe(false);
 });
 
-test("a change of the file is seen by the next question, and a broken file changes nothing", async () => {
+test("a change of the file is seen by the next question, and a broken or missing file switches off", async () => {
   put('{"flags": {"backtest-dashboard": false}}');
   const flags = await openFlags(file, (_level, message) => warnings.push(message));
   const ask = () => flags.getBooleanValue("backtest-dashboard", false);
@@ -37,10 +37,12 @@ test("a change of the file is seen by the next question, and a broken file chang
   expect(await ask()).toBe(true);
   warnings.length = 0;
   put('{"flags": ');
-  expect([await ask(), await ask()]).toEqual([true, true]);
-  expect(warnings).toEqual(["flags cannot be read"]);
-  rmSync(file);
+  expect([await ask(), await ask()]).toEqual([false, false]);
+  expect(warnings).toEqual(["flags cannot be read, so all are off"]);
+  put('{"flags": {"backtest-dashboard": true}}');
   expect(await ask()).toBe(true);
+  rmSync(file);
+  expect(await ask()).toBe(false);
 });
 
 test("only true is on, and other kinds of flags are not known", async () => {

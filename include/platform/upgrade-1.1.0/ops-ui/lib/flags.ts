@@ -1,46 +1,79 @@
-/** Feature flags, through the OpenFeature SDK, from a file that is read again when it changes. Unknown means off. */
+/**
+ * Feature flags, through the OpenFeature SDK, from a JSON file: {"flags": {"name": true}}.
+ *
+ * Rules:
+ * 1. A flag that is not in the file, or is no boolean there, is off; so are all while the file cannot be read.
+ * 2. The file is read again when it has changed, by the provider and by the time of the next question: each of Next's
+ *    bundles has a copy of this module, and all of them ask the one provider that was set last.
+ */
 
-import { readFile, stat } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
 
-import { OpenFeature, TypedInMemoryProvider } from "@openfeature/server-sdk";
+import {
+  ErrorCode,
+  type JsonValue,
+  OpenFeature,
+  type Provider,
+  type ResolutionDetails,
+  StandardResolutionReasons,
+} from "@openfeature/server-sdk";
 
 export type Flag = "github-login" | "backtest-dashboard";
 
-const provider = new TypedInMemoryProvider();
-let readAt: number | undefined;
 let isReady: Promise<void> | undefined;
 
-/** Whether the flag is on; off while the file is missing or cannot be read. */
 export async function isOn(flag: Flag): Promise<boolean> {
-  isReady ??= OpenFeature.setProviderAndWait(provider);
+  isReady ??= OpenFeature.setProviderAndWait(new FileProvider());
   await isReady;
-  await readAgain(process.env.FLAGS_FILE);
   return OpenFeature.getClient().getBooleanValue(flag, false);
 }
 
-async function readAgain(path: string | undefined): Promise<void> {
-  try {
-    if (!path) throw new Error("no file");
-    const { mtimeMs } = await stat(path);
-    if (mtimeMs === readAt) return;
-    const flags = flagsOf(JSON.parse(await readFile(path, "utf8")));
-    provider.putConfiguration(
-      Object.fromEntries(
-        Object.entries(flags).map(([name, on]) => [
-          name,
-          { disabled: false, variants: { on: true, off: false }, defaultVariant: on ? ("on" as const) : ("off" as const) },
-        ]),
-      ),
-    );
-    readAt = mtimeMs;
-  } catch {
-    provider.putConfiguration({});
-    readAt = undefined;
+class FileProvider implements Provider {
+  readonly metadata = { name: "file" };
+  readonly runsOn = "server";
+  private flags: Record<string, unknown> = {};
+  /** what tells one state of the file from another */
+  private mark = "";
+
+  resolveBooleanEvaluation(flag: string, otherwise: boolean): Promise<ResolutionDetails<boolean>> {
+    this.readIfChanged(process.env.FLAGS_FILE);
+    const value = this.flags[flag];
+    if (typeof value !== "boolean") return missing(otherwise);
+    return Promise.resolve({ value, reason: StandardResolutionReasons.STATIC });
+  }
+
+  resolveStringEvaluation(_flag: string, otherwise: string): Promise<ResolutionDetails<string>> {
+    return missing(otherwise);
+  }
+
+  resolveNumberEvaluation(_flag: string, otherwise: number): Promise<ResolutionDetails<number>> {
+    return missing(otherwise);
+  }
+
+  resolveObjectEvaluation<T extends JsonValue>(_flag: string, otherwise: T): Promise<ResolutionDetails<T>> {
+    return missing(otherwise);
+  }
+
+  private readIfChanged(file: string | undefined): void {
+    try {
+      const { ino, mtimeNs, size } = statSync(file ?? "", { bigint: true });
+      const mark = [file, ino, mtimeNs, size].join("/");
+      if (mark === this.mark) return;
+      this.flags = flagsOf(JSON.parse(readFileSync(file ?? "", "utf8")));
+      this.mark = mark;
+    } catch {
+      this.flags = {};
+      this.mark = "";
+    }
   }
 }
 
-function flagsOf(value: unknown): Record<string, boolean> {
+function missing<T>(value: T): Promise<ResolutionDetails<T>> {
+  return Promise.resolve({ value, reason: StandardResolutionReasons.DEFAULT, errorCode: ErrorCode.FLAG_NOT_FOUND });
+}
+
+function flagsOf(value: unknown): Record<string, unknown> {
   const flags = typeof value === "object" && value !== null && "flags" in value ? value.flags : undefined;
-  if (typeof flags !== "object" || flags === null) throw new Error("expected {\"flags\": {…}}");
-  return Object.fromEntries(Object.entries(flags).filter((entry): entry is [string, boolean] => typeof entry[1] === "boolean"));
+  if (typeof flags !== "object" || flags === null) throw new Error('expected {"flags": {…}}');
+  return { ...flags };
 }

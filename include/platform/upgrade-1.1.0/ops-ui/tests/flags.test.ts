@@ -38,6 +38,20 @@ test.each(["not JSON", "{}", '{"flags": null}', '{"flags": {"github-login": "yes
   expect(await isOn("github-login")).toBe(false);
 });
 
+test("every copy of the module sees a change, whichever was asked last", async () => {
+  write('{"flags": {"github-login": true}}');
+  const copies = [await copy(), await copy()];
+  for (const isOnThere of copies) expect(await isOnThere("github-login")).toBe(true);
+  write('{"flags": {"github-login": false}}');
+  for (const isOnThere of copies) expect(await isOnThere("github-login")).toBe(false);
+});
+
+/** The module as another of Next's bundles has it. */
+async function copy(): Promise<typeof isOn> {
+  jest.resetModules();
+  return (await import("../lib/flags")).isOn;
+}
+
 test("no file means off", async () => {
   delete process.env.FLAGS_FILE;
   expect(await isOn("github-login")).toBe(false);
