@@ -123,7 +123,7 @@ def test_a_configuration_that_is_not_kept_is_refused_and_nothing_changes(place: 
 
 def test_a_version_that_does_not_become_healthy_gets_no_traffic_and_is_ended(place: Place) -> None:
     stable, pid = place.whole("1.0.0"), ask(place)["pid"]
-    sick = replace(place.placement("api", "1.1.0"), bundle=place.pack("api", "1.1.0", sick=True))
+    sick = replace(place.placement("api", "1.1.0"), bundle=place.pack("api", "1.1.0", "sick"))
     desired = Deployment((*stable.of("workers"), sick), {"new-page": True})
     with pytest.raises(TargetError, match=r"api.*1\.1\.0.* did not become healthy within 5 s"):
         place.converge(desired)

@@ -1,4 +1,4 @@
-"""A service small enough to bend: answers on HOST:PORT, drains on SIGTERM, is sick when its bundle says so.
+"""A service small enough to bend: answers on HOST:PORT, drains on SIGTERM, is sick or abrupt when its bundle says so.
 
 `/slow` takes a while, `POST /die` ends the process after the request was read, `/flags` shows the flags it reads.
 What was posted is noted beside the flags file, a line for each delivery.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 MANIFEST = json.loads((Path.cwd() / "bundle.json").read_text())
 SICK = (Path.cwd() / "sick").exists()
+ABRUPT = (Path.cwd() / "abrupt").exists()
 FLAGS = Path(os.environ["FLAGS_FILE"])
 DRAIN_SECONDS = 5
 SLOW_SECONDS = 1.0
@@ -89,7 +90,8 @@ def main() -> None:
     if "GREETING" not in os.environ:
         sys.exit(78)
     server = Server()
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    if not ABRUPT:
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
     server.server_close()
     os._exit(0)

@@ -48,14 +48,14 @@ class Place:
             for version in ("1.0.0", "1.1.0")
         }
 
-    def pack(self, service: str, version: str, *, sick: bool = False) -> str:
-        """A bundle of the fixture service, in the store; one that is sick never answers 200."""
-        source = self.packing / f"{service}-{version}{'-sick' if sick else ''}"
+    def pack(self, service: str, version: str, fault: str = "") -> str:
+        """A bundle of the fixture service, in the store. `sick` never answers 200, `abrupt` ends without draining."""
+        source = self.packing / f"{service}-{version}-{fault}"
         shutil.rmtree(source, ignore_errors=True)
         source.mkdir(parents=True)
         shutil.copy(HERE / "fixture_service.py", source / "main.py")
-        if sick:
-            (source / "sick").touch()
+        if fault:
+            (source / fault).touch()
         manifest = Manifest(service, version, ("{python}", "main.py"), "python", environment=("GREETING",))
         file = self.packing / f"{source.name}.tar.gz"
         pack(source, manifest, file)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -212,6 +213,36 @@ def test_no_secret_is_in_an_argument_list_or_a_readable_file(place: Place) -> No
             content = file.read_bytes()
             assert not any(secret.encode() in content for secret in SECRETS.values()), file
     assert daemon(place).socket.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_version_that_does_not_become_healthy_is_ended_since_it_may_take_work(place: Place) -> None:
+    before = of(place)._instances.all()
+    sick = replace(place.placement("workers", "1.1.0", 2), bundle=place.pack("workers", "1.1.0", "sick"))
+    started: list[str] = []
+    with pytest.raises(TargetError, match=r"workers-1\.1\.0-1, workers-1\.1\.0-2 did not become healthy"):
+        place.target().converge(
+            Deployment((*place.whole("1.0.0").of("api"), sick)), place.next_token(), started.append
+        )
+    assert "started workers-1.1.0-2" in started
+    assert of(place)._instances.all() == before
+    assert not any("1.1.0" in name for name in daemon(place).processes())
+
+
+def test_no_client_request_fails_though_the_service_ends_without_draining(place: Place) -> None:
+    """So it is the proxy that has nothing open there any more when the process is told to end."""
+    stable = place.whole("1.0.0")
+    abrupt = [
+        Deployment(
+            (replace(stable.of("api")[0], replicas=count, bundle=place.pack("api", "1.0.0", "abrupt")),)
+        )
+        for count in (1, 2)
+    ]
+    place.converge(abrupt[0])
+    with clients(place) as counted:
+        for desired in (abrupt[1], abrupt[0], stable):
+            place.converge(desired)
+    assert counted["failed"] == 0, counted
+    assert counted["answered"] > 100
 
 
 def test_what_is_scraped_is_what_runs(place: Place) -> None:
