@@ -15,6 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from roundtrip.build.artefacts import artefacts, build_service, checksums, sbom
 from roundtrip.build.components import locked
+from roundtrip.build.scanning import Scans
 from roundtrip.errors import ArtefactError, BuildError
 from roundtrip.release import Release
 from roundtrip.targets.bundles import file_digest
@@ -76,6 +77,22 @@ def test_what_a_bundler_compiled_in_is_known_from_the_lockfile(platform: Platfor
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     ms = next(c for c in json.loads(text)["components"] if c["bom-ref"] == "pkg:npm/ms@2.1.3")
     assert ms["properties"] == [{"name": "roundtrip:found-in", "value": "package-lock.json"}]
+
+
+def test_a_bundle_is_scanned_once_and_a_damaged_scan_is_made_again(platform: Platform) -> None:
+    release = built(platform)
+    files = sorted((platform.home.cache / "scans").iterdir())
+    assert len(files) == 2
+    scans, bundle = Scans(platform.home.cache / "scans"), artefacts(release) / "web-1.1.0.tar.gz"
+    found = scans.of(bundle)
+    assert "pkg:npm/ms@2.1.3" in {component["bom-ref"] for component in found}
+    for file in files:
+        file.write_text("[]")
+    assert scans.of(bundle) == []
+    for file in files:
+        file.write_text('[{"bom-')
+    assert scans.of(bundle) == found
+    assert sorted((platform.home.cache / "scans").iterdir()) == files
 
 
 def test_a_lockfile_without_packages_is_an_error_and_not_an_empty_list() -> None:

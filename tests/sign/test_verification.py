@@ -201,7 +201,7 @@ def test_a_bundle_that_leads_out_of_its_folder_is_not_unpacked_even_signed(
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    with pytest.raises(ArtefactError, match="cannot be unpacked"):
+    with pytest.raises(ArtefactError, match="escaped"):
         store.open(store.put(file), tmp_path / "a" / "b" / "into")
     assert not list(tmp_path.rglob("escaped"))
     assert not (tmp_path / "a" / "b" / "into").exists()

@@ -18,6 +18,7 @@ from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
 from roundtrip.build.cached import BuildCache, Entry, key_of
 from roundtrip.build.components import write_sbom
 from roundtrip.build.recipe import Recipe, recipe
+from roundtrip.build.scanning import Scans
 from roundtrip.errors import BuildError, PromotionError
 from roundtrip.forge import Forge, open_forge
 from roundtrip.forge.git import Git
@@ -94,7 +95,10 @@ def sbom(release: Release) -> None:
     """The SBOM of all bundles, in CycloneDX."""
     place = artefacts(release) / SBOM
     locks = _locks(release.plan, release.repository, release.plan.to_version, _candidate(release))
-    count = write_sbom(release.plan, release.plan.to_version, artefacts(release), place, locks)
+    scans = Scans(release.home.cache / "scans")
+    count = write_sbom(
+        release.plan, release.plan.to_version, artefacts(release), place, locks=locks, scans=scans
+    )
     data = {"file": SBOM, "digest": file_digest(place), "components": count}
     _require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
     log.info("SBOM: %d components", count)
@@ -123,7 +127,7 @@ def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
         )
         _build(of, repository, home, folder)
     locks = _locks(plan, repository, plan.from_version, commit)
-    write_sbom(plan, plan.from_version, folder, folder / SBOM, locks)
+    write_sbom(plan, plan.from_version, folder, folder / SBOM, locks=locks, scans=Scans(home.cache / "scans"))
     _zip_and_sums(repository, plan, plan.from_version, commit, folder)
     shutil.rmtree(work, ignore_errors=True)
     return commit
@@ -143,9 +147,6 @@ def _build(of: Recipe, repository: Path, home: Home, folder: Path) -> tuple[str,
     known = cache.get(key)
     if known is None:
         digest = of.make(Forge(repository, of.plan.repository), tools, file)
-        if store.path(digest).exists() and file_digest(store.path(digest)) != digest:
-            log.warning("%s in the store is damaged; it is replaced by what was built now", digest)
-            store.path(digest).unlink()
         store.put(file)
         cache.put(key, Entry(digest, is_reproduced=False))
         return digest, False

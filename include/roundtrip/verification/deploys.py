@@ -120,6 +120,5 @@ def _require_stored(release: Release, version: str, digests: dict[str, str]) -> 
             )
         if got is not None:
             log.warning("%s is damaged, got %s; it is replaced by what was signed", place, got)
-            place.unlink()
         if store.put(asset) != digest:
             raise ArtefactError(f"changed while it was verified, expected {digest}", where=str(asset))
