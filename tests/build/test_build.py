@@ -167,9 +167,11 @@ def test_a_damaged_bundle_in_the_store_is_built_anew_and_not_reused(platform: Pl
     assert file_digest(place) == digest
 
 
-def test_a_build_that_was_killed_leaves_nothing_behind_for_the_next(platform: Platform) -> None:
+def test_a_build_that_was_killed_leaves_nothing_for_the_next_though_its_command_lives_on(
+    platform: Platform, tool_cache: Path
+) -> None:
     (platform.change / "web" / "compile.js").write_text(
-        'const fs = require("fs"); fs.mkdirSync("dist"); fs.writeFileSync("dist/server.js", "");'
+        'const fs = require("fs"); fs.mkdirSync("dist", { recursive: true }); fs.writeFileSync("dist/server.js", "");'
         'fs.writeFileSync("left.txt", "over");'
     )
     platform.lay()
@@ -177,12 +179,15 @@ def test_a_build_that_was_killed_leaves_nothing_behind_for_the_next(platform: Pl
     build_service(release, "web")
     clean = _ledger(release, "build.bundle", "web@1.1.0")["digest"]
     assert "notes/left.txt" in members(_bundle(release, "web"))
-    folder = release.folder / "build" / "second" / "web"
-    (folder / "source" / "dist").mkdir(parents=True)
-    (folder / "source" / "strange.txt").write_text("of an attempt that was killed")
-    (folder / "staged" / "notes").mkdir(parents=True)
-    (folder / "staged" / "notes" / "strange.txt").write_text("the same")
-    reproduce_service(release, "web")
+
+    killed = release.folder / "build" / "second" / "web" / "attempt-killed" / "source"
+    killed.mkdir(parents=True)
+    write = 'setInterval(() => { try { require("fs").writeFileSync("strange.txt", "") } catch {} }, 1)'
+    program = node(tool_cache, 20, str).program
+    with subprocess.Popen([program, "-e", write], cwd=killed) as orphan:
+        reproduce_service(release, "web")
+        assert orphan.poll() is None
+        orphan.kill()
     assert _ledger(release, "build.reproduced", "web")["second"] == clean
 
 

@@ -1,8 +1,9 @@
 """How a service of a plan becomes a bundle: export, dependencies, commands, contents, pack.
 
 Rules:
-1. Only the service's own folder of the commit is exported, into an empty folder: what a build needs is in there, in its
-   lockfiles or in the plan, and nothing that an earlier attempt left behind.
+1. Only the service's own folder of the commit is exported, into a folder that no attempt before had: what a build needs
+   is in there, in its lockfiles or in the plan. What a killed attempt left, and a command of it that still runs, is
+   somewhere else.
 2. The machine, the time and the folder leave no trace: locale, time zone and SOURCE_DATE_EPOCH are fixed.
 3. What was built says the version that was asked for.
 4. The stable and the new version, and the second build that is compared with the first, all come this way.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +59,15 @@ class Recipe:
         """Build into `destination`; the bundle's digest. Raises BuildError."""
         with locked(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
-            project = forge.checkout(self.tree, self.folder / "source")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=self.folder))
+            project = forge.checkout(self.tree, attempt / "source")
             self._require_version(project)
             self._run(project, tools)
-            staged = contents.stage(self.manifest(), self.plan, project, self.folder / "staged", tools)
+            staged = contents.stage(self.manifest(), self.plan, project, attempt / "staged", tools)
             destination.parent.mkdir(parents=True, exist_ok=True)
             digest = pack(staged, self.manifest(), destination)
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
         return digest
 
     def manifest(self) -> Manifest:
