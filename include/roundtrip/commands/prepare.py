@@ -34,7 +34,7 @@ from roundtrip.sign.signing import sign_folder
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local.target import LocalTarget
-from roundtrip.verification.published import bundle_name, load_public_key, verify_release
+from roundtrip.verification.published import bundle_name, load_public_key, services_of, verify_release
 
 ROOT = Path(__file__).resolve().parents[3]
 INCLUDE = ROOT / "include"
@@ -121,7 +121,12 @@ def publish_stable(machine: Machine) -> dict[str, str]:
         commit = make_stable(plan, home, home.repository, made)
         sign_folder(made, signing_key(secrets, connection))
         publish_folder(made, home, plan, plan.from_version, commit)
-    digests = verify_release(folder, plan.from_version, plan.services, load_public_key(secrets["public_key"]))
+    digests = verify_release(
+        folder,
+        plan.from_version,
+        services_of(plan, plan.from_version),
+        load_public_key(secrets["public_key"]),
+    )
     store = BundleStore(home.store)
     for service, digest in digests.items():
         if not store.path(digest).exists():
