@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections import Counter
@@ -17,11 +18,12 @@ from starlette.routing import Route
 
 @dataclass
 class BendableApi:
-    """Counts what it was asked; `fail_every` answers each n-th order with 500, `proxy_404` loses its
-    routes."""
+    """Counts what it was asked; `fail_every` answers each n-th order with 500, `proxy_404` loses its routes,
+    `hangs` answers nothing until it is False again."""
 
     fail_every: int = 0
     proxy_404: bool = False
+    hangs: bool = False
     version: str | None = None
     orders: Counter[str] = field(default_factory=Counter)
     """order id -> how often it arrived"""
@@ -68,7 +70,12 @@ class BendableApi:
             ]
         )
 
+    async def _answering(self) -> None:
+        while self.hangs:
+            await asyncio.sleep(0.02)
+
     async def _place(self, request: Request) -> Response:
+        await self._answering()
         body = await request.json()
         self.orders[body["order_id"]] += 1
         self._placed += 1
@@ -82,6 +89,7 @@ class BendableApi:
         return self._with_cookie(request, JSONResponse({"known": known}, status_code=200 if known else 404))
 
     async def _anything(self, request: Request) -> Response:
+        await self._answering()
         if self.proxy_404:
             return PlainTextResponse("404 page not found\n", status_code=404)
         return self._with_cookie(request, JSONResponse({"ok": True}))
@@ -96,3 +104,32 @@ class BendableApi:
         if self.version:
             response.headers["X-Version"] = self.version
         return response
+
+
+class HangingUp:
+    """A server that reads each request and ends the connection without an answer."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> HangingUp:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(timeout=10)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # closed by the test
+            with connection:
+                if connection.recv(65536):
+                    self.requests += 1

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from roundtrip.traffic.account import TrafficAccount
-from tests.traffic.bendable_api import BendableApi
+from tests.traffic.bendable_api import BendableApi, HangingUp
 from tests.traffic.conftest import Start, end, wait_for
 
 pytestmark = pytest.mark.integration
@@ -142,3 +142,25 @@ def test_the_version_is_that_of_the_header(
     summary = account.summary()
     assert set(summary.by_version) == {"1.1.0"}
     assert summary.failed_by_version == {"1.1.0": summary.failed}
+
+
+def test_a_platform_that_hung_for_a_while_is_served_again_once_it_answers(
+    api: BendableApi, start_traffic: Start, account: TrafficAccount
+) -> None:
+    api.hangs = True
+    process = start_traffic(rps=300)
+    wait_for(lambda: account.summary().sent > 1500, "a crowd of requests")
+    api.hangs = False
+    back = datetime.now(UTC)
+    wait_for(lambda: account.summary(since=back).by_status.get("risk 200", 0) > 500, "answers again")
+    end(process)
+
+
+def test_a_request_whose_connection_is_lost_is_not_sent_again(
+    start_traffic: Start, account: TrafficAccount
+) -> None:
+    with HangingUp() as server:
+        process = start_traffic(front_door=server.url)
+        wait_for(lambda: account.summary().by_status.get("risk connection", 0) > 20, "lost connections")
+        end(process)
+        assert server.requests == account.summary().sent == account.summary().failed

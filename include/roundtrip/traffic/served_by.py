@@ -2,8 +2,7 @@
 
 Rules:
 1. A response header `X-Version` is believed first.
-2. Otherwise the proxy's sticky cookie of the service that was asked names the version: the one that the
-   response
+2. Otherwise the proxy's sticky cookie of the service that was asked names the version: the one that the response
    sets, or the one that was sent with the request and was not replaced.
 3. What is in neither is 'unknown'; nothing is guessed.
 
@@ -14,10 +13,7 @@ Traefik 3 gives the cookie the first 16 digits of the sha256 of the chosen servi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
-
-import httpx
+from collections.abc import Iterable, Mapping
 
 from roundtrip.traffic.mix import SERVICES
 from roundtrip.traffic.series import UNKNOWN_VERSION
@@ -37,26 +33,16 @@ class ServedBy:
             for service in set(SERVICES.values())
         }
 
-    def __call__(self, route: str, response: httpx.Response) -> str:
-        header = response.headers.get(VERSION_HEADER)
+    def __call__(self, route: str, headers: Mapping[str, str], cookies: Mapping[str, str]) -> str:
+        """`headers` of the response, found whatever their case; `cookies` that were sent or given, by name."""
+        header = headers.get(VERSION_HEADER)
         if header:
-            return str(header)
+            return header
         service = SERVICES[route]
-        cookie = COOKIE_PREFIX + service
-        value = response.cookies.get(cookie) or _sent_cookie(response, cookie)
-        return self._versions.get((service, value), UNKNOWN_VERSION)
+        return self._versions.get((service, cookies.get(COOKIE_PREFIX + service, "")), UNKNOWN_VERSION)
 
 
 def cookie_value(service: str, version: str) -> str:
     """What the proxy's sticky cookie holds for a client of this version."""
     name = f"{service}-{version.replace('.', '-')}"
     return hashlib.sha256(name.encode()).hexdigest()[:COOKIE_DIGITS]
-
-
-def _sent_cookie(response: httpx.Response, name: str) -> str:
-    jar = SimpleCookie()
-    try:
-        jar.load(response.request.headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[name].value if name in jar else ""
