@@ -15,11 +15,12 @@ from __future__ import annotations
 import logging
 
 from roundtrip.errors import RollbackError
-from roundtrip.plan.deployment import Deployment, pulled
+from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
 from roundtrip.rollout import snapshots
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe
 from roundtrip.rollout.snapshots import Snapshot
+from roundtrip.rollout.standing import standing_pulled
 from roundtrip.verification import verify_signatures
 
 log = logging.getLogger(__name__)
@@ -49,14 +50,13 @@ def begin(release: Release, why: str) -> None:
 def pull_traffic(release: Release) -> None:
     """No traffic on the new release wherever the stable one still runs."""
     for stage in stages(release):
-        now = release.target(stage).observe()
-        _converge(release, stage, pulled(now, release.plan.to_version), "pull_traffic")
+        _converge(release, stage, standing_pulled(release, stage), "pull_traffic")
 
 
 def stop_new_services(release: Release) -> None:
     """Plan 4.1: stop the new release, but for services whose stable version is not there to take over yet."""
     for stage in stages(release):
-        now = release.target(stage).observe()
+        now = standing_pulled(release, stage)
         _converge(release, stage, _without_replaced(now, release.plan.to_version), "stop_new_services")
 
 
@@ -86,11 +86,9 @@ def snapshot_of(release: Release, stage: str) -> Snapshot:
 
 
 def _without_replaced(now: Deployment, version: str) -> Deployment:
-    """`now` without `version` in every service that another version can serve, and in services only it has."""
+    """`now` without `version` in every service that another version can serve."""
     others = {p.service for p in now.placements if p.version != version}
-    left = tuple(
-        p for p in pulled(now, version).placements if p.version != version or p.service not in others
-    )
+    left = tuple(p for p in now.placements if p.version != version or p.service not in others)
     return Deployment(left, now.flags)
 
 

@@ -17,11 +17,11 @@ from roundtrip.gates.evidence import Decision
 from roundtrip.gates.gate import GateSetup, recorded_verdict, run_gate
 from roundtrip.gates.recorded import baselines, runs_alone
 from roundtrip.gates.scrape import Versions, sources
-from roundtrip.plan.deployment import pulled
 from roundtrip.plan.model import Gate
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import deploy
 from roundtrip.rollout.opening import soak_seconds
+from roundtrip.rollout.standing import standing_pulled
 
 
 async def judge(
@@ -82,10 +82,7 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
 
 def _pull(release: Release, stage: str, gate_id: str) -> Callable[[str], Awaitable[None]]:
     def pull(reason: str) -> None:
-        target = release.target(stage)
-        observed = deploy(
-            release, stage, pulled(target.observe(), release.plan.to_version), holder=f"gate {gate_id}"
-        )
+        observed = deploy(release, stage, standing_pulled(release, stage), holder=f"gate {gate_id}")
         environment = release.environment(stage).name
         data = {"environment": environment, "reason": reason, "deployment": observed.to_json()}
         release.ledger.append_once(release.id, "gate.pulled", gate_id, data)
