@@ -9,6 +9,8 @@ Rules:
 from __future__ import annotations
 
 import logging
+import os
+import socket
 
 from roundtrip.errors import ArtefactError
 from roundtrip.plan.deployment import Deployment, whole
@@ -35,7 +37,8 @@ def converge(release: Release, stage: str, desired: Deployment, token: int, *, h
     """Converge with a token already taken, and record what was asked for and what was observed."""
     environment = release.environment(stage).name
     about = {"environment": environment, "token": token, "holder": holder}
-    release.ledger.append(release.id, "converge.started", {**about, "desired": desired.to_json()})
+    who = {"host": socket.gethostname(), "pid": os.getpid()}
+    release.ledger.append(release.id, "converge.started", {**about, **who, "desired": desired.to_json()})
     observed = release.target(stage).converge(desired, token, log.info)
     release.ledger.append(release.id, "converge.finished", {**about, "observed": observed.to_json()})
     log.info("%s is at %s", environment, describe(observed))
