@@ -11,6 +11,11 @@ from sections.steps_of import StepsOf
 
 RETRIES = 5
 """A rollback step is tried more often than a step forward: the way back is the one that has to work."""
+GO_ON: dict[str, Any] = {"trigger_rule": "none_skipped"}
+"""Also when the step before has failed, not when there was nothing to do: each of these steps does the one before it
+again, and more. What could not be pulled may still be stopped, and what could not be stopped replaced."""
+SOON = {"retries": 1}
+"""for a step that the next one makes up for"""
 
 
 def rollback(
@@ -32,16 +37,21 @@ def rollback(
                 "pull_traffic",
                 "rollback.restoring:pull_traffic",
                 "4.1 All traffic to the old release, wherever it still runs.",
+                **GO_ON,
+                **SOON,
             ),
             step(
                 "stop_new_services",
                 "rollback.restoring:stop_new_services",
                 f"4.1 Stop the {plan.to_version} deployment.",
+                **GO_ON,
+                **SOON,
             ),
             step(
                 "deploy_last_known_good",
                 "rollback.restoring:deploy_last_known_good",
                 f"4.2 Redeploy {plan.from_version} as the snapshot has it.",
+                **GO_ON,
             ),
             step(
                 "revert_state",
@@ -64,6 +74,7 @@ def rollback(
                 "communicate",
                 "rollback.communicating:communicate",
                 "4.5 Notify stakeholders, track incident timelines, draft the post-mortem.",
+                **GO_ON,
             ),
         )
     return group

@@ -1,7 +1,8 @@
 """A service small enough to bend: answers on HOST:PORT, drains on SIGTERM, is sick or abrupt when its bundle says so.
 
 `/slow` takes a while, `POST /die` ends the process after the request was read, `/flags` shows the flags it reads.
-What was posted is noted beside the flags file, a line for each delivery.
+What was posted is noted beside the flags file, a line for each delivery. While a file `overloaded` there names its
+version, it does not answer its health path in time to be healthy, and all else as ever.
 """
 
 import json
@@ -17,6 +18,7 @@ MANIFEST = json.loads((Path.cwd() / "bundle.json").read_text())
 SICK = (Path.cwd() / "sick").exists()
 ABRUPT = (Path.cwd() / "abrupt").exists()
 FLAGS = Path(os.environ["FLAGS_FILE"])
+OVERLOADED = FLAGS.with_name("overloaded")
 DRAIN_SECONDS = 5
 SLOW_SECONDS = 1.0
 
@@ -28,7 +30,13 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.working():
             if self.path == "/slow":
                 time.sleep(SLOW_SECONDS)
-            if self.path == "/flags":
+            if (
+                self.path == "/healthz"
+                and OVERLOADED.exists()
+                and OVERLOADED.read_text() == MANIFEST["version"]
+            ):
+                self.answer(503, "overloaded")
+            elif self.path == "/flags":
                 self.answer(200, json.loads(FLAGS.read_text()))
             else:
                 about = {

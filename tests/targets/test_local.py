@@ -25,6 +25,7 @@ from roundtrip.plan.environment import Environment, LocalTargetSettings
 from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon
 from roundtrip.targets import open_target
+from roundtrip.targets.local import routing
 from roundtrip.targets.local.target import LocalTarget
 from tests.targets.contract import ask, clients, wave
 from tests.targets.place import SECRETS, Place, local
@@ -226,6 +227,23 @@ def test_a_version_that_does_not_become_healthy_is_ended_since_it_may_take_work(
     assert "started workers-1.1.0-2" in started
     assert of(place)._instances.all() == before
     assert not any("1.1.0" in name for name in daemon(place).processes())
+
+
+def test_a_canary_that_starves_the_stable_version_is_pulled_and_stopped_all_the_same(place: Place) -> None:
+    stable = place.whole("1.0.0")
+    both = mixed(stable, place.whole("1.1.0"), place.plan, wave(50))
+    place.converge(both)
+    overloaded = place.folder / "overloaded"
+    overloaded.write_text("1.0.0")
+    api = of(place).infrastructure.api
+    with pytest.raises(TargetError, match="observed"):  # it says that it cannot see what it has done
+        place.converge(pulled(both, "1.1.0"))
+    assert {b.version for b in routing.read(api()) if b.weight_percent} == {"1.0.0"}
+    with pytest.raises(TargetError, match="observed"):
+        place.converge(stable)
+    assert {i.version for i in of(place)._instances.all()} == {"1.0.0"}
+    overloaded.unlink()
+    assert place.converge(stable) == stable
 
 
 def test_no_client_request_fails_though_the_service_ends_without_draining(place: Place) -> None:

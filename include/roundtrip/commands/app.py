@@ -156,10 +156,15 @@ def verify_ledger(as_json: Json = False) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(
-    context: typer.Context, report: Annotated[str, typer.Option(help="file for the runner's summary")] = ""
+    context: typer.Context,
+    report: Annotated[str, typer.Option(help="file for the runner's summary")] = "",
+    end_to_end: Annotated[
+        bool, typer.Option(help="instead: whole releases of the real platform, twenty minutes and more")
+    ] = False,
 ) -> None:
-    """Run the whole test suite; further arguments go to pytest."""
-    command = [sys.executable, "-m", "pytest", *context.args]
+    """Run the test suite; further arguments go to pytest."""
+    chosen = ["-m", "end_to_end", "tests/end_to_end"] if end_to_end else []
+    command = [sys.executable, "-m", "pytest", *chosen, *context.args]
     process = subprocess.Popen(command, cwd=prepare.ROOT, stdout=subprocess.PIPE, text=True)
     if process.stdout is None:
         raise RuntimeError("pytest is started with a pipe")

@@ -1,7 +1,7 @@
 """Plan 4.5: notify stakeholders, track the incident's timeline, draft the post-mortem.
 
 Rules:
-1. A channel that fails is recorded and never stops a rollback.
+1. A channel that fails is recorded and never stops a rollback. A rollback that could not finish is told too, as that.
 2. The post-mortem is a view of the ledger: what was seen when, what decided, what it cost clients.
 """
 
@@ -16,6 +16,7 @@ from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.narrative.postmortem import postmortem
 from roundtrip.release import Release
 from roundtrip.rollback.restoring import stages
+from roundtrip.rollout.outcome import Outcome, decide
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,9 @@ def communicate(release: Release) -> None:
     beside.rename(path)
     log.info("post-mortem draft: %s", path)
     where = ", ".join(release.environment(stage).name for stage in stages(release))
-    subject = f"{release.plan.platform} {release.plan.to_version} was rolled back in {where}"
+    is_back = decide(release).outcome is Outcome.ROLLED_BACK
+    what = "was rolled back in" if is_back else "COULD NOT BE TAKEN BACK, somebody has to look at"
+    subject = f"{release.plan.platform} {release.plan.to_version} {what} {where}"
     for channel in sorted({c for stage in stages(release) for c in release.environment(stage).notify}):
         _notify(release, channel, subject)
 

@@ -7,10 +7,12 @@ Rules:
    in addresses masked.
 3. It is bounded: at the limit the whole process group is ended.
 4. A command that fails raises BuildError with its exit code and its last lines.
+5. It gives way to what serves: on one machine with a platform, a build or a test must not slow its clients down.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -32,6 +34,8 @@ COMMAND_SECONDS = 900.0
 ENDING_SECONDS = 5.0
 """How long a command that was asked to end has before it is killed."""
 TAIL_LINES = 20
+NICENESS = 10
+"""above 0: what serves on this machine goes before"""
 
 PASSED_ON = (
     "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "XDG_CACHE_HOME", "PYTHONDONTWRITEBYTECODE",
@@ -110,7 +114,7 @@ def run(
 
 def _start(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             list(command),
             cwd=cwd,
             env=dict(env),
@@ -128,6 +132,15 @@ def _start(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subproc
             where=str(cwd),
             remedy="install it, or correct the command in the plan",
         ) from error
+    _give_way(process.pid)
+    return process
+
+
+def _give_way(pid: int) -> None:
+    """Lower the priority of a command, and of its session, which Linux weighs as a whole where it groups them so."""
+    with contextlib.suppress(OSError):  # it has ended already, or this system has no such groups
+        os.setpriority(os.PRIO_PROCESS, pid, max(NICENESS, os.nice(0)))
+        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
 def _read(process: subprocess.Popen[str], lines: deque[str], log: Log) -> None:

@@ -7,6 +7,8 @@ in the same place, and whoever is overtaken stops at its next act or look.
   3. plan; verify and unpack what is to start    8. retire: drained by the proxy, then told to end
   4. switch off the flags that shall be off      9. switch on the flags that shall be on, observe, compare
   5. start what is missing
+Step 6 waits in full for what has no traffic yet. What serves already, and only does not answer its health path in time,
+is not waited for: it may be starved by the very version that is being taken back, and would keep it there.
 A bundle or configuration that is not right stops it before anything is touched. A version that does not become healthy
 gets no traffic, and what was started for it is ended again: what served before still serves.
 """
@@ -35,6 +37,8 @@ from roundtrip.targets.protocol import Progress
 
 END_LIMIT_SECONDS = 20
 """for a process that was told to end; supervisord kills it after its own 10 s"""
+SERVING_PATIENCE_SECONDS = 3
+"""for an instance that serves already and does not answer its health path"""
 SETTLE_LIMIT_SECONDS = 10
 """for an instance that ended by itself meanwhile to be back"""
 POLL_SECONDS = 0.1
@@ -129,11 +133,16 @@ class Converge:
         return fresh
 
     def _wait_until_healthy(self, wanted: Sequence[Instance]) -> None:
-        deadline = time.monotonic() + self._parts.healthy_limit_seconds
+        serving, began = self._serving(), time.monotonic()
         missing = set(wanted)
         while missing := missing - set(self._parts.instances.healthy(missing)):
             self._obey()
-            if time.monotonic() > deadline:
+            spent = time.monotonic() - began
+            if missing <= serving and spent > SERVING_PATIENCE_SECONDS:
+                names = ", ".join(i.name for i in sorted(missing))
+                self._say(f"{names}: serving, but without an answer to the health path; going on")
+                return
+            if spent > self._parts.healthy_limit_seconds:
                 self._give_up(wanted, sorted(missing))
             # One that a converge before this had already told to end is not started again by itself.
             for instance in self._parts.instances.idle(missing):
@@ -141,6 +150,16 @@ class Converge:
                     self._parts.instances.ensure(instance)
             time.sleep(POLL_SECONDS)
         self._say(f"{len(wanted)} instances are healthy")
+
+    def _serving(self) -> set[Instance]:
+        """Those that run and have traffic."""
+        routed = {
+            url
+            for backend in routing.read(self._parts.infrastructure.api())
+            if backend.weight_percent
+            for url in backend.urls
+        }
+        return {i for i in self._parts.instances.running() if i.url in routed}
 
     def _give_up(self, wanted: Sequence[Instance], missing: Sequence[Instance]) -> None:
         """End what has no traffic: a new worker that is sick would go on taking work from the queue."""

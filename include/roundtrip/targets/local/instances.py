@@ -77,6 +77,11 @@ class Instances:
         found = (self._read(path) for path in self._manifests.glob("*.json"))
         return sorted(instance for instance in found if instance is not None)
 
+    def running(self) -> list[Instance]:
+        """Those whose process is up and past its start, healthy or not."""
+        processes = self._daemon.processes()
+        return [i for i in self.all() if i.name in processes and processes[i.name].state == "RUNNING"]
+
     def healthy(self, among: Collection[Instance] | None = None) -> list[Instance]:
         """Those (of all, or of `among`) whose process runs and that answer 200 on their health path."""
         processes = self._daemon.processes()

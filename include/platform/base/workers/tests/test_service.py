@@ -64,9 +64,11 @@ def test_a_taken_port_and_a_dsn_that_is_none_are_errors(server: RedisServer) -> 
         run(configuration(server.url, 0, SENTRY_DSN="http://nobody"), threading.Event())
 
 
-def test_draining_is_unhealthy(client: redis.Redis) -> None:
-    stop = threading.Event()
-    answers = routes(client, service(client), Metrics(), stop)
+def test_catching_up_and_draining_are_unhealthy(client: redis.Redis) -> None:
+    caught_up, stop = threading.Event(), threading.Event()
+    answers = routes(client, service(client), Metrics(), caught_up, stop)
+    assert answers["/healthz"]()[0] == 503
+    caught_up.set()
     assert answers["/healthz"]()[0] == 200
     stop.set()
     assert answers["/healthz"]()[0] == 503

@@ -226,7 +226,24 @@ def test_a_malformed_order_is_journalled_as_rejected_once(client: redis.Redis) -
     assert risk.risk()["exposure"] == {}
 
 
-def test_there_is_no_state_in_the_process() -> None:
+def test_no_amounts_are_kept_in_the_process() -> None:
     risk = RiskService(connect("redis://:none@127.0.0.1:1/0"), Decimal(1))
     held = {type(value).__name__ for value in vars(risk).values()}
-    assert held == {"Redis", "Decimal", "Script"}
+    assert held == {"Redis", "Decimal", "Script", "lock"}
+
+
+def test_a_long_journal_is_folded_once_however_many_ask_for_risk_meanwhile(client: redis.Redis) -> None:
+    pages = 6
+    for number in range(pages * 500):
+        filled_by_stable(client, order(f"old-{number}", quantity="1", price="1"))
+    client.config_resetstat()
+    risk, answers = service(client), list[object]()
+    asking = [threading.Thread(target=lambda: answers.append(risk.risk())) for _ in range(20)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join(30)
+    assert answers == [{"exposure": {"BTC-USD": 3000.0}, "pnl": -3000.0, "kill_switch": False}] * 20
+    stats: dict[str, dict[str, int]] = client.info("commandstats")
+    scripts = sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))
+    assert scripts <= pages + 1, "one more for the first call, which the server does not know yet"

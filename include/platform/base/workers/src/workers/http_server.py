@@ -1,7 +1,8 @@
 """The HTTP side: health, metrics, risk and positions.
 
 Rules:
-1. Healthy means that Redis answers and that this process is not draining.
+1. Healthy means that everything journalled before this process started is counted, that Redis answers and that it
+   is not draining: whoever asks for risk before that would wait, and slow down the counting.
 2. What needs Redis while it cannot be reached is answered with 503.
 3. Another exception is answered with 500 and reported.
 """
@@ -26,10 +27,14 @@ Answer = tuple[int, str, bytes]
 Routes = Mapping[str, Callable[[], Answer]]
 
 
-def routes(client: redis.Redis, risk: RiskService, metrics: Metrics, stop: threading.Event) -> Routes:
+def routes(
+    client: redis.Redis, risk: RiskService, metrics: Metrics, caught_up: threading.Event, stop: threading.Event
+) -> Routes:
     def healthz() -> Answer:
         if stop.is_set():
             return _json(503, {"status": "draining", "service": SERVICE, "version": VERSION})
+        if not caught_up.is_set():
+            return _json(503, {"status": "catching up", "service": SERVICE, "version": VERSION})
         client.ping()
         return _json(200, {"status": "ok", "service": SERVICE, "version": VERSION})
 

@@ -44,13 +44,19 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     except ValueError as error:
         raise ConfigurationError("SENTRY_DSN is no DSN") from error
     client, metrics = connect(configuration.redis_url), Metrics()
-    risk = RiskService(client, configuration.exposure_limit)
-    server = serve(configuration.host, configuration.port, routes(client, risk, metrics, stop), tracker)
+    risk, caught_up = RiskService(client, configuration.exposure_limit), threading.Event()
+    answers = routes(client, risk, metrics, caught_up, stop)
+    server = serve(configuration.host, configuration.port, answers, tracker)
     host, port = server.server_address[:2]
     consumer = new_consumer_name()
     log("info", "listening", host=str(host), port=port, consumer=consumer)
+
+    def catch_up() -> None:
+        risk.catch_up()
+        caught_up.set()
+
     try:
-        Worker(OrderStream(client, consumer), risk.catch_up, risk.handle, metrics, tracker).run(stop)
+        Worker(OrderStream(client, consumer), catch_up, risk.handle, metrics, tracker).run(stop)
     finally:
         server.drain(_ANSWERS_LIMIT_SECONDS)
         tracker.flush()

@@ -1,7 +1,7 @@
 """Fills orders and keeps the risk: exposure, quantity, PnL and kill switch, all of it in Redis.
 
 Rules:
-1. There is no state in this process: any worker may handle any event, and any worker's answer is right.
+1. No amounts are kept in this process: any worker may handle any event, and any worker's answer is right.
 2. An order counts once, whatever happens: one script looks it up in `risk:applied`, checks it, moves the
    amounts, journals it and acknowledges its event; all of that is done, or nothing.
 3. An order is decided on only when everything that was journalled before is counted. What workers of 1.0.0
@@ -9,11 +9,14 @@ Rules:
    order.
 4. An order is rejected while the kill switch is on, or when the absolute exposure of its symbol would pass
    the limit. It is filled at its own price.
-5. Amounts are multiplied here, as decimals, and added up by HINCRBYFLOAT. They are shown with SHOWN_PLACES.
+5. One thread of a process folds at a time: many that read the same page to lose the race for it would hold up the one
+   that wins.
+6. Amounts are multiplied here, as decimals, and added up by HINCRBYFLOAT. They are shown with SHOWN_PLACES.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -126,6 +129,7 @@ class RiskService:
         self._exposure_limit = exposure_limit
         self._fold_script = client.register_script(_FOLD)
         self._handle_script = client.register_script(_HANDLE)
+        self._folding = threading.Lock()
 
     def handle(self, event: Event) -> Outcome:
         """Fill or reject the order, journal it and acknowledge its event, once. Raises FoldBehindError."""
@@ -142,7 +146,8 @@ class RiskService:
         """Count what other workers and the kill switch wrote. Raises FoldBehindError."""
         lost = 0
         while lost < _MOST_TRIES:
-            progress = self._fold_page()
+            with self._folding:
+                progress = self._fold_page()
             if progress is _Progress.DONE:
                 return
             lost = lost + 1 if progress is _Progress.LOST else 0
