@@ -1,8 +1,8 @@
 """The HTTP side: health, metrics, risk and positions.
 
 Rules:
-1. Healthy means that everything journalled before this process started is counted, that Redis answers and that it
-   is not draining: whoever asks for risk before that would wait, and slow down the counting.
+1. Healthy means that what was journalled before is counted, that Redis answers and that this process is not
+   draining. Whoever asked for risk before that would wait, and slow down the counting.
 2. What needs Redis while it cannot be reached is answered with 503.
 3. Another exception is answered with 500 and reported.
 """
@@ -28,7 +28,11 @@ Routes = Mapping[str, Callable[[], Answer]]
 
 
 def routes(
-    client: redis.Redis, risk: RiskService, metrics: Metrics, caught_up: threading.Event, stop: threading.Event
+    client: redis.Redis,
+    risk: RiskService,
+    metrics: Metrics,
+    caught_up: threading.Event,
+    stop: threading.Event,
 ) -> Routes:
     def healthz() -> Answer:
         if stop.is_set():

@@ -9,8 +9,8 @@ Rules:
    order.
 4. An order is rejected while the kill switch is on, or when the absolute exposure of its symbol would pass
    the limit. It is filled at its own price.
-5. One thread of a process folds at a time: many that read the same page to lose the race for it would hold up the one
-   that wins.
+5. One thread of a process folds at a time: many that read the same page, to lose the race for it, would hold
+   up the one that wins.
 6. Amounts are multiplied here, as decimals, and added up by HINCRBYFLOAT. They are shown with SHOWN_PLACES.
 """
 
