@@ -175,7 +175,7 @@ class EmbeddedAirflow:
                 "backend_kwargs": json.dumps({"connections_file_path": str(connections_file(self._home))}),
             },
             "scheduler": {
-                "scheduler_idle_sleep_time": "0.1",
+                "scheduler_idle_sleep_time": "0.2",
                 "task_instance_heartbeat_timeout": "10",
                 "task_instance_heartbeat_timeout_detection_interval": "2",
                 "orphaned_tasks_check_interval": "5",

@@ -1,0 +1,144 @@
+"""One machine with the real platform on it, used as a release manager does: by the command line.
+
+What a test wants to know it reads where a person would: the last line, the exit code, the ledger, the environments.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import redis
+
+from roundtrip.commands.prepare import Machine, open_machine
+from roundtrip.ledger.ledger import Event
+from roundtrip.plan.deployment import Deployment
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAN = "top_tier_trading_1_1_0"
+POLL_SECONDS = 0.1
+COMMAND_LIMIT_SECONDS = 30 * 60
+LAST_LINE = re.compile(
+    r"(?P<outcome>[A-Z ]+) plan=(?P<plan>\S+) version=(?P<version>\S+) dossier=(?P<dossier>.+)"
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    output: str
+
+    @property
+    def last_line(self) -> dict[str, str]:
+        """The parts of the last line of standard output."""
+        line = self.output.rstrip().splitlines()[-1]
+        parts = LAST_LINE.fullmatch(line)
+        assert parts, line
+        return parts.groupdict()
+
+
+class Running:
+    """A command on its way; what it prints goes to a file, which is shown when a test fails."""
+
+    def __init__(self, arguments: Sequence[str], home: Path, log: Path) -> None:
+        self._log = log
+        self._arguments = arguments
+        with log.open("w", encoding="utf-8") as output:
+            self._process = subprocess.Popen(
+                [str(ROOT / "roundtrip"), *arguments],
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "ROUNDTRIP_HOME": str(home), "COLUMNS": "120"},
+            )
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def wait(self) -> Ended:
+        code = self._process.wait(timeout=COMMAND_LIMIT_SECONDS)
+        ended = Ended(code, self._log.read_text(encoding="utf-8"))
+        print(ended.output)
+        return ended
+
+
+class EndToEnd:
+    """The machine below `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        home.mkdir(parents=True, exist_ok=True)
+        os.environ["ROUNDTRIP_HOME"] = str(home)
+        self.machine: Machine = open_machine(PLAN, "local", lambda _: None)
+
+    @property
+    def home(self) -> Path:
+        return self._home
+
+    def start(self, *arguments: str) -> Running:
+        number = len(list(self._home.glob("*.log")))
+        return Running(arguments, self._home, self._home / f"{number:02d}-{arguments[0]}.log")
+
+    def run(self, *arguments: str) -> Ended:
+        return self.start(*arguments).wait()
+
+    def at(self, stage: str) -> Deployment:
+        return self.machine.target(stage).observe()
+
+    def release(self) -> str:
+        """The newest release's id."""
+        started = self.machine.ledger.last(None, "release.started")
+        assert started is not None
+        return started.release
+
+    def events(self, kind: str) -> list[Event]:
+        """Of the newest release."""
+        return self.machine.ledger.events(self.release(), kind=kind)
+
+    def newest(self) -> int:
+        """The number of the ledger's newest event."""
+        events = self.machine.ledger.events()
+        return events[-1].seq if events else 0
+
+    def wait_for(
+        self, running: Running, what: str, happened: Callable[[Event], bool], *, after: int = 0
+    ) -> Event | None:
+        """The first event newer than `after` for which `happened`; None when the command ended before it."""
+        seen = after
+        while True:
+            ended = running.has_ended
+            for event in self.machine.ledger.events(after=seen):
+                seen = event.seq
+                if happened(event):
+                    return event
+            if ended:
+                print(f"never seen: {what}")
+                return None
+            time.sleep(POLL_SECONDS)
+
+    def redis(self, stage: str) -> redis.Redis:
+        return redis.Redis.from_url(self.machine.target(stage).redis_url(), socket_timeout=30)
+
+    def pid_of(self, stage: str, program: str) -> int:
+        """The process of a platform's program, Redis among them."""
+        return self.machine.target(stage).infrastructure.daemon.processes()[program].pid
+
+    def airflow_pid(self, component: str) -> int:
+        return self.machine.airflow.daemon.processes()[component].pid
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, and wait until it is gone."""
+    process = psutil.Process(pid)
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([process], timeout=10)

@@ -1,0 +1,145 @@
+"""`./roundtrip release` carries the platform from 1.0.0 to 1.1.0 under traffic; nobody outside sees it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from roundtrip.embedded.secrets import connections_file
+from tests.end_to_end.machine import Ended, EndToEnd
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture(scope="module")
+def arguments_seen() -> set[str]:
+    """Every process argument that was seen on this machine while the release ran."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def promoted(machine: EndToEnd, arguments_seen: set[str]) -> Ended:
+    running = machine.start("release")
+    while not running.has_ended:
+        for process in psutil.process_iter(["cmdline"]):
+            arguments_seen.update(process.info["cmdline"] or ())
+    return running.wait()
+
+
+def test_it_is_promoted_and_says_so_in_its_last_line(machine: EndToEnd, promoted: Ended) -> None:
+    assert promoted.code == 0
+    assert promoted.last_line["outcome"] == "PROMOTED"
+    assert (promoted.last_line["plan"], promoted.last_line["version"]) == (machine.machine.plan.name, "1.1.0")
+    page = Path(promoted.last_line["dossier"]).read_text(encoding="utf-8")
+    assert "PROMOTED" in page
+
+
+def test_both_environments_run_the_new_version_alone(machine: EndToEnd, promoted: Ended) -> None:
+    for stage in ("staging", "production"):
+        now = machine.at(stage)
+        assert now.versions() == ("1.1.0",)
+        assert {p.service: p.replicas for p in now.placements}["workers"] == 3
+        assert {p.weight_percent for p in now.placements} == {100}
+    assert machine.at("production").flags == {"github-login": True, "backtest-dashboard": True}
+
+
+def test_staging_and_production_run_the_same_digests(machine: EndToEnd, promoted: Ended) -> None:
+    digests = [
+        {p.service: p.bundle for p in machine.at(stage).placements} for stage in ("staging", "production")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_no_client_saw_a_request_fail(machine: EndToEnd, promoted: Ended) -> None:
+    accounts = {event.key: event.data for event in machine.events("traffic.summary")}
+    production = {key for key in accounts if str(key).startswith("local_production/")}
+    assert {"local_production/production.wave_1", "local_production/promoted"} <= production
+    for key, account in accounts.items():
+        assert account["incomplete"] is None, key
+        assert account["sent"] > 0, key
+        assert (account["failed"], account["by_status"]) == (0, account["by_status"]), (key, account)
+
+
+def test_the_ledger_is_whole_and_a_changed_byte_is_found(
+    machine: EndToEnd, promoted: Ended, tmp_path: Path
+) -> None:
+    checked = machine.run("verify-ledger")
+    assert checked.code == 0
+    assert "the chain is whole" in checked.output
+    copy = tmp_path / "ledger.db"
+    with sqlite3.connect(machine.home / "ledger.db") as ledger, sqlite3.connect(copy) as other:
+        ledger.backup(other)
+        other.execute("UPDATE events SET data = replace(data, 'PASS', 'FAIL') WHERE kind = 'gate.verdict'")
+    found = subprocess.run(
+        [sys.executable, "-m", "roundtrip.commands", "verify-ledger"],
+        env={"ROUNDTRIP_LEDGER_URL": f"sqlite:///{copy}", "PYTHONPATH": "include", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1, found.stderr
+    assert "event " in found.stderr
+
+
+def test_no_secret_is_anywhere_but_in_the_secrets_folder(
+    machine: EndToEnd, promoted: Ended, arguments_seen: set[str]
+) -> None:
+    """Every secret of every connection, looked for in the ledger, XCom and all of Airflow's database, logs, the
+    dossier, the repository and the arguments of every process."""
+    secrets = set(_secret_values(machine))
+    assert len(secrets) >= 8
+    assert len(arguments_seen) > 100, "nothing was seen of the processes"
+    for secret in secrets:
+        assert not [argument for argument in arguments_seen if secret in argument]
+    places = dict(_written(machine))
+    assert {"ledger.db", "airflow's database"} <= set(places)
+    assert len(places) > 100, "the logs are among them"
+    wanted = {secret.encode() for secret in secrets}
+    found = [place for place, content in places.items() if any(secret in content for secret in wanted)]
+    assert found == []
+
+
+def _secret_values(machine: EndToEnd) -> Iterator[str]:
+    """Values that are secret; GITHUB_ID is public by its nature, a public key too. A key in PEM counts by its lines."""
+    for connection in json.loads(connections_file(machine.machine.home).read_text(encoding="utf-8")).values():
+        for name, value in json.loads(connection["extra"]).items():
+            if name != "GITHUB_ID" and "public" not in name:
+                yield from (line for line in value.splitlines() if line and not line.startswith("-----"))
+
+
+def _written(machine: EndToEnd) -> Iterator[tuple[str, bytes]]:
+    """Everything that a release writes, by where it is."""
+    home = machine.home
+    yield "ledger.db", (home / "ledger.db").read_bytes()
+    for folder in ("airflow/logs", "airflow/supervisor/logs", "releases", "platform", "notifications.jsonl"):
+        for path in sorted([home / folder, *(home / folder).rglob("*")]):
+            if path.is_file() and not path.is_symlink() and "node_modules" not in path.parts:
+                yield str(path.relative_to(home)), path.read_bytes()
+    for log in sorted(home.glob("environments/*/supervisor/logs/*")):
+        yield str(log.relative_to(home)), log.read_bytes()
+    for traffic in sorted(home.glob("environments/*/traffic/*.json*")):
+        yield str(traffic.relative_to(home)), traffic.read_bytes()
+    yield "airflow's database", _airflow_database(machine)
+
+
+def _airflow_database(machine: EndToEnd) -> bytes:
+    address = machine.machine.airflow.postgres.url.replace("postgresql+psycopg2", "postgresql")
+    with psycopg.connect(address) as connection:
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        ).fetchall()
+        rows = [
+            connection.execute(
+                psycopg.sql.SQL("SELECT t::text FROM {} t").format(psycopg.sql.Identifier(name))
+            )
+            for (name,) in tables
+        ]
+        return b"\n".join(str(row).encode() for each in rows for row in each.fetchall())
