@@ -14,7 +14,7 @@ import pytest
 
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.embedded.airflow import COMPONENTS, EmbeddedAirflow
-from roundtrip.embedded.leftovers import with_variable
+from roundtrip.supervision.leftovers import with_variable
 from roundtrip.plan.home import Home
 
 pytestmark = pytest.mark.airflow

@@ -31,7 +31,7 @@ def start_traffic(tmp_path: Path, api: BendableApi) -> Iterator[Start]:
     """Starts the generator as the process it is in production, on the account `tmp_path / "traffic"`."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*more: str, rps: float = 100, front_door: str = "") -> subprocess.Popen[str]:
+    def start(*more: str, rps: float = 50, front_door: str = "") -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "roundtrip.traffic", "--front-door", front_door or api.url]
         command += ["--rps", str(rps), "--state", str(tmp_path / "traffic"), "--seed", "7", *more]
         process = subprocess.Popen(

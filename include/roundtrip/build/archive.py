@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from roundtrip import durable
 from roundtrip.forge.git import Git
 from roundtrip.plan.model import Plan
 from roundtrip.targets.bundles import file_digest
@@ -38,9 +39,7 @@ def write_zip(place: Path, folder: Path, names: Sequence[str], *, git: Git, comm
 def write_checksums(folder: Path, names: Sequence[str]) -> None:
     """Write `SHA256SUMS` of the files `names` of `folder`."""
     lines = [f"{file_digest(folder / name).removeprefix('sha256:')}  {name}\n" for name in sorted(names)]
-    beside = folder / f"{CHECKSUMS}.new"
-    beside.write_text("".join(lines), encoding="utf-8")
-    beside.rename(folder / CHECKSUMS)
+    durable.write(folder / CHECKSUMS, "".join(lines))
 
 
 def _platform_files(git: Git, commit: str, plan: Plan) -> Iterator[tuple[str, bytes, bool]]:

@@ -15,6 +15,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from roundtrip import durable
 from roundtrip.build.recipe import RECIPE, Recipe
 from roundtrip.targets.bundles import BundleStore, file_digest
 from roundtrip.toolchain.folders import digest_of
@@ -47,10 +48,7 @@ class BuildCache:
 
     def put(self, key: str, entry: Entry) -> None:
         """Remember `entry`, whose bundle is in the store."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        beside = self._folder / f"{key}.new"
-        beside.write_text(json.dumps(vars(entry)), encoding="utf-8")
-        beside.rename(self._file(key))
+        durable.write_json(self._file(key), vars(entry))
 
     def _file(self, key: str) -> Path:
         return self._folder / f"{key}.json"

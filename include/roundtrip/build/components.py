@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from roundtrip import durable
 from roundtrip.build.scanning import Component, Scans
 from roundtrip.errors import BuildError
 from roundtrip.plan.model import Plan
@@ -46,9 +47,7 @@ def write_sbom(
     document = _document(plan.platform, version, {s: _service(s, version, folder) for s in services}, found)
     content = json.dumps(document, sort_keys=True)
     document["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_OID, content).urn
-    beside = destination.with_name(destination.name + ".new")
-    beside.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    beside.rename(destination)
+    durable.write_json(destination, document)
     return len(document["components"])
 
 

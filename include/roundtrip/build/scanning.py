@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from roundtrip import durable
 from roundtrip.errors import BuildError, HostError
 from roundtrip.targets.bundles import BundleStore, file_digest
 from roundtrip.toolchain.folders import digest_of
@@ -44,10 +45,7 @@ class Scans:
             known: list[Component] = json.loads(file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             known = _scan(bundle)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False, encoding="utf-8") as beside:
-                json.dump(known, beside)
-            Path(beside.name).rename(file)
+            durable.write_json(file, known)
         return known
 
 

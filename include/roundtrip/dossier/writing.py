@@ -10,11 +10,11 @@ Rules:
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from roundtrip import durable
 from roundtrip.dossier.view import Page, Seal, page
 from roundtrip.errors import LedgerError
 from roundtrip.ledger.ledger import Ledger
@@ -40,7 +40,7 @@ def write(release_id: str, ledger: Ledger, home: Home, plan: Plan) -> Path:
     folder = home.release(release_id)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    _replace(path, html)
+    durable.write(path, html)
     return path
 
 
@@ -62,12 +62,3 @@ def _seal(ledger: Ledger) -> Seal:
         return Seal(ledger.verify(), None)
     except LedgerError as error:
         return Seal(None, str(error))
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_suffix(".new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -24,12 +24,13 @@ from pathlib import Path
 import httpx
 from filelock import FileLock
 
-from roundtrip.embedded.leftovers import end_leftovers, with_argument, with_variable
+from roundtrip import durable
 from roundtrip.embedded.postgres import EmbeddedPostgres
-from roundtrip.embedded.secrets import airflow_secrets, connections_file, write_private
+from roundtrip.embedded.secrets import airflow_secrets, connections_file
 from roundtrip.errors import HostError
 from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon, Program
+from roundtrip.supervision.leftovers import end_leftovers, with_argument, with_variable
 from roundtrip.targets.local.infrastructure import free_ports
 
 MIGRATE_LIMIT_SECONDS = 300
@@ -130,19 +131,17 @@ class EmbeddedAirflow:
     def _port(self) -> int:
         file = self._folder / "port"
         if not file.exists():
-            beside = file.with_name("port.new")
-            beside.write_text(str(free_ports(1)[0]), encoding="ascii")
-            beside.rename(file)
+            durable.write(file, str(free_ports(1)[0]))
         return int(file.read_text(encoding="ascii"))
 
     def _configure(self, port: int) -> None:
         keys = airflow_secrets(self._home)
-        write_private(self._folder / "passwords.json", json.dumps({USER: keys["password"]}))
+        durable.write_json(self._folder / "passwords.json", {USER: keys["password"]})
         parser = configparser.RawConfigParser()
         parser.read_dict(self._settings(port, keys))
         text = io.StringIO()
         parser.write(text)
-        write_private(self._folder / "airflow.cfg", text.getvalue())
+        durable.write(self._folder / "airflow.cfg", text.getvalue())
 
     def _settings(self, port: int, keys: dict[str, str]) -> dict[str, dict[str, str]]:
         url = f"http://127.0.0.1:{port}"

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import psutil
 
-from roundtrip.embedded.leftovers import with_argument
 from roundtrip.errors import HostError
 from roundtrip.supervision.daemon import Daemon, Program, runtime_folder
+from roundtrip.supervision.leftovers import with_argument
 
 DATABASE = "airflow"
 READY_LIMIT_SECONDS = 30

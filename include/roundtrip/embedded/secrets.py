@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from roundtrip import durable
 from roundtrip.errors import SecretError
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
@@ -38,7 +38,7 @@ def make_secrets(
         wanted.setdefault(environment.secrets_connection, _connection(_service_secrets()))
         wanted.setdefault(environment.signing_connection, _connection(new_keys()))
     if wanted != known:
-        write_private(file, json.dumps(wanted, indent=1, sort_keys=True))
+        durable.write_json(file, wanted)
 
 
 def local_secrets(home: Home) -> Callable[[str], Mapping[str, str]]:
@@ -67,20 +67,9 @@ def airflow_secrets(home: Home) -> dict[str, str]:
             "jwt_secret": secrets.token_hex(64),
             "password": secrets.token_urlsafe(12),
         }
-        write_private(file, json.dumps(made, indent=1))
+        durable.write_json(file, made)
     read: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     return read
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, beside and renamed."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
 
 
 def _service_secrets() -> dict[str, str]:

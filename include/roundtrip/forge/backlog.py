@@ -8,7 +8,6 @@ Rules:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from roundtrip import durable
 from roundtrip.errors import ForgeError
 
 _LOCK_SECONDS = 30.0
@@ -42,11 +42,7 @@ def add(path: Path, items: Sequence[BacklogItem]) -> tuple[int, ...]:
             if item.key not in numbers:
                 numbers[item.key] = len(entries) + 1
                 entries.append({"number": numbers[item.key], **asdict(item)})
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.rename(path)
+        durable.write(path, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
     return tuple(numbers[item.key] for item in items)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from roundtrip import durable
 from roundtrip.forge.git import Git
 
 IDENTITY_VARIABLE = "ROUNDTRIP_IDENTITY_FILE"
@@ -63,13 +64,7 @@ def protect(remote: Path, identity: Path, *refs: str) -> None:
 def _make_identity(identity: Path) -> None:
     if identity.is_file():
         return
-    identity.parent.mkdir(parents=True, exist_ok=True)
-    part = identity.with_name(f"{identity.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
-    part.rename(identity)
+    durable.write(identity, secrets.token_hex(32))
 
 
 def _install_hook(hook: Path) -> None:

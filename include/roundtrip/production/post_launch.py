@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from roundtrip import durable
 from roundtrip.forge import open_forge
 from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.narrative.runbook import backlog, runbook
@@ -17,9 +18,7 @@ def post_launch(release: Release) -> None:
     record_traffic(release)
     events = release.ledger.events(release.id)
     path = release.folder / "runbook.md"
-    beside = path.with_suffix(".new")
-    beside.write_text(runbook(release.id, events, release.plan), encoding="utf-8")
-    beside.rename(path)
+    durable.write(path, runbook(release.id, events, release.plan))
     numbers = open_forge(release).backlog(backlog(release.id, events, release.plan))
     data = {"runbook": path.name, "backlog": list(numbers)}
     release.ledger.append_once(release.id, "post_launch.done", "post_launch", data)

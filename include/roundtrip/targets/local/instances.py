@@ -18,10 +18,11 @@ from typing import Any
 import httpx
 import psutil
 
+from roundtrip import durable
 from roundtrip.errors import TargetError
 from roundtrip.supervision.daemon import ENDED, Daemon, Program
 from roundtrip.targets.bundles import Manifest
-from roundtrip.targets.local import durable, ports
+from roundtrip.targets.local import ports, records
 
 HEALTH_LIMIT_SECONDS = 2.0
 PROBES_AT_ONCE = 8
@@ -139,7 +140,7 @@ class Instances:
     @staticmethod
     def _read(path: Path) -> Instance | None:
         """The instance of a manifest; None when it was retired meanwhile."""
-        data: Any = durable.read_json(path)
+        data: Any = records.read(path)
         if data is None:
             return None
         try:

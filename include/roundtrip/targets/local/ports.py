@@ -14,8 +14,9 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from roundtrip import durable
 from roundtrip.errors import HostError, TargetError
-from roundtrip.targets.local import durable
+from roundtrip.targets.local import records
 
 RANGE = range(20_000, 30_000)
 TRIES = 500
@@ -35,7 +36,7 @@ class Ports:
 
 def read_ports(file: Path) -> Ports:
     """The ports kept in `file`. Raises TargetError when there are none."""
-    data = durable.read_json(file)
+    data = records.read(file)
     if data is None:
         raise TargetError("was never started", where=str(file.parent), remedy="./roundtrip up starts it")
     return Ports(**{field.name: int(str(data[field.name])) for field in fields(Ports)})

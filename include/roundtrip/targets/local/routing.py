@@ -21,9 +21,9 @@ from typing import Any
 import httpx
 from ruamel.yaml import YAML
 
+from roundtrip import durable
 from roundtrip.errors import TargetError
 from roundtrip.plan.model import Plan
-from roundtrip.targets.local import durable
 
 APPLY_LIMIT_SECONDS = 10
 ATTEMPTS = 3

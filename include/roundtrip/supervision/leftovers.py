@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import psutil
 
@@ -23,6 +24,12 @@ POLL_SECONDS = 0.05
 def with_variable(name: str, value: str) -> Callable[[psutil.Process], bool]:
     """Processes that were started with this environment variable."""
     return lambda process: process.environ().get(name) == value
+
+
+def started_by(socket: Path) -> Callable[[psutil.Process], bool]:
+    """Processes that the supervisord of this socket started: it names itself in their environment. Killed, it leaves
+    them running and holding their ports."""
+    return with_variable("SUPERVISOR_SERVER_URL", f"unix://{socket}")
 
 
 def with_argument(argument: str) -> Callable[[psutil.Process], bool]:

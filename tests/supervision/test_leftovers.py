@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from roundtrip.embedded.airflow import EmbeddedAirflow
-from roundtrip.embedded.leftovers import end_leftovers, with_argument, with_variable
 from roundtrip.embedded.postgres import EmbeddedPostgres
 from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon
+from roundtrip.supervision.leftovers import end_leftovers, with_argument, with_variable
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = (
@@ -53,7 +53,7 @@ def test_only_processes_of_the_folder_are_ended(started: Started, tmp_path: Path
 def test_a_process_that_ignores_sigterm_is_killed(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roundtrip.embedded.leftovers.GENTLE_SECONDS", 0.2)
+    monkeypatch.setattr("roundtrip.supervision.leftovers.GENTLE_SECONDS", 0.2)
     command = [sys.executable, "-c", STUBBORN, str(tmp_path)]
     started.append(subprocess.Popen(command, stdout=subprocess.PIPE))
     assert started[0].stdout is not None
@@ -64,7 +64,7 @@ def test_a_process_that_ignores_sigterm_is_killed(
 
 def test_whoever_asks_is_never_ended(tmp_path: Path) -> None:
     script = (
-        "import sys; from roundtrip.embedded.leftovers import *;"
+        "import sys; from roundtrip.supervision.leftovers import *;"
         "print(end_leftovers([with_argument(sys.argv[1])], where='here'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "include")}
