@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def promoted(machine: EndToEnd, arguments_seen: set[str]) -> Ended:
     while not running.has_ended:
         for process in psutil.process_iter(["cmdline"]):
             arguments_seen.update(process.info["cmdline"] or ())
+        time.sleep(0.5)  # as often as that; the machine is the release's
     return running.wait()
 
 
@@ -77,7 +79,7 @@ def test_the_ledger_is_whole_and_a_changed_byte_is_found(
     copy = tmp_path / "ledger.db"
     with sqlite3.connect(machine.home / "ledger.db") as ledger, sqlite3.connect(copy) as other:
         ledger.backup(other)
-        other.execute("UPDATE events SET data = replace(data, 'PASS', 'FAIL') WHERE kind = 'gate.verdict'")
+        other.execute("UPDATE roundtrip_events SET data = replace(data, 'PASS', 'FAIL') WHERE kind = 'gate.verdict'")
     found = subprocess.run(
         [sys.executable, "-m", "roundtrip.commands", "verify-ledger"],
         env={"ROUNDTRIP_LEDGER_URL": f"sqlite:///{copy}", "PYTHONPATH": "include", "PATH": "/usr/bin:/bin"},

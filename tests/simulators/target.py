@@ -1,6 +1,7 @@
 """A target that is a JSON file: it obeys the protocol, fencing included, and can be bent.
 
-`die_after` makes the next converge die in the middle as a killed process does; `refuse` makes it raise.
+What stands in it writes to its Redis as its version does: the stable one to `orders`, the new one to `risk:exposure`.
+`before_step` is told the number of each step of a converge and may raise `Killed`; `refuse` makes a converge fail.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import redis
 
 from roundtrip.errors import StaleTokenError, TargetError
 from roundtrip.plan.deployment import Deployment, Placement
@@ -28,9 +32,9 @@ class SimulatedTarget:
         self._file = folder / f"{environment.name}.json"
         self._plan = plan
         self._redis_url = redis_url
-        self.die_after: int | None = None
+        self._redis = redis.Redis.from_url(redis_url)
         self.refuse: str | None = None
-        self.before_step: Callable[[], None] = lambda: None
+        self.before_step: Callable[[int], None] = lambda _: None
 
     def observe(self) -> Deployment:
         return Deployment.from_json(self._read()["deployment"])
@@ -40,12 +44,10 @@ class SimulatedTarget:
         if self.refuse:
             raise TargetError(self.refuse, where="simulated")
         for number, step in enumerate(self._steps(desired)):
-            if self.die_after is not None and number >= self.die_after:
-                self.die_after = None
-                raise Killed
-            self.before_step()
+            self.before_step(number)
             self._obey(token)
             self._write(step)
+            self._serve(step)
             progress(f"step {number}")
         return self.observe()
 
@@ -61,18 +63,21 @@ class SimulatedTarget:
     def _steps(self, desired: Deployment) -> list[Deployment]:
         """One placement at a time, weights last: what stands in between is neither the old nor the new."""
         now = self.observe()
-        wanted = {(p.service, p.version): p for p in desired.placements}
         both: dict[tuple[str, str], Placement] = {(p.service, p.version): p for p in now.placements}
         steps = []
-        for key, placement in wanted.items():
+        for placement in desired.placements:
+            key = (placement.service, placement.version)
             old = both.get(key)
             both[key] = replace(placement, weight_percent=old.weight_percent if old else 0)
-            steps.append(self._whatever(both, now))
+            steps.append(Deployment(tuple(both.values()), now.flags))
         return [*steps, desired]
 
-    @staticmethod
-    def _whatever(placements: Mapping[tuple[str, str], Placement], now: Deployment) -> Deployment:
-        return Deployment(tuple(placements.values()), now.flags)
+    def _serve(self, deployment: Deployment) -> None:
+        versions = deployment.versions()
+        if self._plan.from_version in versions:
+            self._redis.xadd("orders", {"order_id": "of 1.0.0"})
+        if self._plan.to_version in versions:
+            self._redis.hset("risk:exposure", "BTC-USD", "1")
 
     def _obey(self, token: int) -> None:
         newest = self._read()["token"]
@@ -80,10 +85,11 @@ class SimulatedTarget:
             raise StaleTokenError(f"token {token} is older than {newest}", where=str(self._file))
         self._write(self.observe(), token)
 
-    def _read(self) -> dict:
+    def _read(self) -> dict[str, Any]:
         if not self._file.exists():
             return {"token": 0, "deployment": Deployment().to_json()}
-        return json.loads(self._file.read_text())
+        content: dict[str, Any] = json.loads(self._file.read_text())
+        return content
 
     def _write(self, deployment: Deployment, token: int | None = None) -> None:
         token = self._read()["token"] if token is None else token
