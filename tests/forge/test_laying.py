@@ -50,8 +50,8 @@ def test_the_same_content_gives_the_same_commits_elsewhere(
 
 
 def test_laid_again_nothing_changes_and_history_on_main_stays(forge: Forge, source: Path, plan: Plan) -> None:
-    forge.cut_release_branch("1.0.0")
-    merged = forge.merge_to_main("release/v1.1.0")
+    commit = forge.cut_release_branch("1.0.0")
+    merged = forge.merge_to_main("release/v1.1.0", commit)
     before = Git(forge.remote).text("show-ref")
     lay_platform(forge.remote, plan, source=source)
     assert Git(forge.remote).text("show-ref") == before

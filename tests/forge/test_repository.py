@@ -11,6 +11,7 @@ from roundtrip.errors import ForgeError
 from roundtrip.forge.backlog import BacklogItem, read
 from roundtrip.forge.git import Git
 from roundtrip.forge.laying import lay_platform
+from roundtrip.forge.remote import Remote
 from roundtrip.forge.repository import Forge
 from roundtrip.plan.model import Plan
 from tests.forge.conftest import files
@@ -114,7 +115,8 @@ def test_merged_once_however_often_it_is_asked_for(forge: Forge) -> None:
     commit = forge.cut_release_branch("1.0.0")
     forge.protect(RELEASE)
     with ThreadPoolExecutor(4) as pool:
-        merges = {done.result() for done in [pool.submit(forge.merge_to_main, RELEASE) for _ in range(4)]}
+        asked = [pool.submit(forge.merge_to_main, RELEASE, commit) for _ in range(4)]
+        merges = {done.result() for done in asked}
     assert merges == {forge.head("main")}
     git = Git(forge.remote)
     assert git.text("rev-parse", "main^2") == commit
@@ -122,26 +124,64 @@ def test_merged_once_however_often_it_is_asked_for(forge: Forge) -> None:
     assert files(forge, forge.head("main")) == CHANGED
 
 
-def test_reverted_once_main_is_what_it_was(forge: Forge) -> None:
-    forge.cut_release_branch("1.0.0")
+def test_what_is_merged_is_the_commit_that_was_asked_for_wherever_its_branch_is_by_now(
+    forge: Forge, push
+) -> None:
+    tested = forge.cut_release_branch("1.0.0")
+    push("release/v1.1.0", "later.txt", "not tested")
+    forge.merge_to_main(RELEASE, tested)
+    assert files(forge, forge.head("main")) == CHANGED
+
+
+def test_taken_back_once_main_is_what_it_was(forge: Forge) -> None:
+    commit = forge.cut_release_branch("1.0.0")
     forge.protect(RELEASE)
-    merge = forge.merge_to_main(RELEASE)
+    forge.merge_to_main(RELEASE, commit)
     with ThreadPoolExecutor(4) as pool:
-        reverts = {done.result() for done in [pool.submit(forge.revert_merge, merge) for _ in range(4)]}
+        reverts = {done.result() for done in [pool.submit(forge.take_back_merge, commit) for _ in range(4)]}
     assert reverts == {forge.head("main")}
     assert files(forge, forge.head("main")) == BASE
 
 
 def test_a_merge_that_was_taken_back_is_not_taken_for_merged(forge: Forge) -> None:
-    forge.cut_release_branch("1.0.0")
-    forge.revert_merge(forge.merge_to_main(RELEASE))
-    with pytest.raises(ForgeError, match="was merged and taken back by"):
-        forge.merge_to_main(RELEASE)
+    commit = forge.cut_release_branch("1.0.0")
+    forge.merge_to_main(RELEASE, commit)
+    forge.take_back_merge(commit)
+    with pytest.raises(ForgeError, match="was taken back by"):
+        forge.merge_to_main(RELEASE, commit)
 
 
-def test_a_revert_of_what_was_never_merged_is_refused(forge: Forge) -> None:
-    with pytest.raises(ForgeError, match="is not in main"):
-        forge.revert_merge(forge.cut_release_branch("1.0.0"))
+def test_what_was_taken_back_before_it_was_merged_cannot_be_merged_any_more(forge: Forge) -> None:
+    commit = forge.cut_release_branch("1.0.0")
+    forge.take_back_merge(commit)
+    with pytest.raises(ForgeError, match="was taken back by"):
+        forge.merge_to_main(RELEASE, commit)
+    assert files(forge, forge.head("main")) == BASE
+
+
+def test_a_merge_that_is_pushed_after_it_was_taken_back_is_refused(forge: Forge) -> None:
+    """A task's process that lives on although Airflow has given it up: it has merged, and pushes late."""
+    commit = forge.cut_release_branch("1.0.0")
+    forge.protect(RELEASE)
+    is_late = True
+
+    class Late(Remote):
+        def pushed_head(self, clone: Git, branch: str) -> str | None:
+            nonlocal is_late
+            if is_late:
+                is_late = False
+                forge.take_back_merge(commit)
+            return super().pushed_head(clone, branch)
+
+    class LateForge(Forge):
+        @property
+        def _remote(self) -> Remote:
+            return Late(self.remote, self.clock)
+
+    with pytest.raises(ForgeError, match="was taken back by"):
+        LateForge(forge.remote, forge.names).merge_to_main(RELEASE, commit)
+    assert not is_late
+    assert files(forge, forge.head("main")) == BASE
 
 
 def test_after_a_faulty_release_was_taken_back_the_mended_change_is_whole_again(
@@ -150,13 +190,14 @@ def test_after_a_faulty_release_was_taken_back_the_mended_change_is_whole_again(
     lay_platform(forge.remote, plan, fault="errors", source=source)
     faulty = forge.cut_release_branch("1.0.0")
     forge.protect(RELEASE)
-    forge.revert_merge(forge.merge_to_main(RELEASE))
+    forge.merge_to_main(RELEASE, faulty)
+    forge.take_back_merge(faulty)
 
     lay_platform(forge.remote, plan, source=source)
     mended = forge.cut_release_branch("1.0.0")
     assert files(forge, mended) == CHANGED
     assert Git(forge.remote).text("rev-parse", f"refs/cut/{faulty}") == faulty
-    forge.merge_to_main(RELEASE)
+    forge.merge_to_main(RELEASE, mended)
     assert files(forge, forge.head("main")) == CHANGED
 
 

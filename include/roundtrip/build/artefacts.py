@@ -26,6 +26,7 @@ from roundtrip.ledger.ledger import Event
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
+from roundtrip.rollout.verdicts import candidate
 from roundtrip.targets.bundles import BundleStore, file_digest, members
 from roundtrip.toolchain.projects import Toolchain
 from roundtrip.verification.published import CHECKSUMS, bundle_name, services_of
@@ -94,7 +95,7 @@ def reproduce_service(release: Release, service: str) -> None:
 def sbom(release: Release) -> None:
     """The SBOM of all bundles, in CycloneDX."""
     place = artefacts(release) / SBOM
-    locks = _locks(release.plan, release.repository, release.plan.to_version, _candidate(release))
+    locks = _locks(release.plan, release.repository, release.plan.to_version, candidate(release))
     scans = Scans(release.home.cache / "scans")
     count = write_sbom(
         release.plan, release.plan.to_version, artefacts(release), place, locks=locks, scans=scans
@@ -106,7 +107,7 @@ def sbom(release: Release) -> None:
 
 def checksums(release: Release) -> None:
     """The zip of all of it, and `SHA256SUMS`."""
-    plan, commit = release.plan, _candidate(release)
+    plan, commit = release.plan, candidate(release)
     file = _zip_and_sums(release.repository, plan, plan.to_version, commit, artefacts(release))
     for kind, name in (("build.zip", file.name), ("build.checksums", CHECKSUMS)):
         digest = file_digest(artefacts(release) / name)
@@ -201,18 +202,9 @@ def _require_same(event: Event, digest: object, name: str) -> None:
 
 
 def _recipe(release: Release, service: str, name: str) -> Recipe:
-    commit, version = _candidate(release), release.plan.to_version
+    commit, version = candidate(release), release.plan.to_version
     folder = release.folder / "build" / name / service
     return recipe(release.plan, release.repository, service, version=version, commit=commit, folder=folder)
-
-
-def _candidate(release: Release) -> str:
-    chosen = release.ledger.last(release.id, "candidate.chosen")
-    if chosen is None:
-        raise PromotionError(
-            "no candidate was chosen", where=f"release {release.id}", remedy="run the checklist"
-        )
-    return str(chosen.data["commit"])
 
 
 def _tools(plan: Plan, home: Home) -> Toolchain:

@@ -27,6 +27,9 @@ from roundtrip.forge.git import ROUNDTRIP, Git, refused
 from roundtrip.forge.remote import Remote
 from roundtrip.plan.model import Plan, Repository
 
+TAKES_BACK = "Takes-Back"
+"""Trailer of a commit on main: the head of the release branch whose merge it takes back."""
+
 
 class HasRepository(Protocol):
     """What `open_forge` needs of a release."""
@@ -112,12 +115,11 @@ class Forge:
                 )
         return False
 
-    def merge_to_main(self, release_branch: str) -> str:
-        """Plan 3.4: merge the release branch into main; the merge commit, of this or an earlier call."""
+    def merge_to_main(self, release_branch: str, head: str) -> str:
+        """Plan 3.4: merge `head` of the release branch into main; the merge commit, of this or an earlier call."""
         main = self.names.main_branch
 
         def merge() -> str | None:
-            head = self.head(release_branch)
             done = self._merge_of(head, release_branch)
             if done is not None:
                 return done
@@ -129,28 +131,28 @@ class Forge:
 
         return self._remote.repeated(merge, f"merge of {release_branch}")
 
-    def revert_merge(self, commit: str) -> str:
-        """Take the merge `commit` back on main; the commit that does, of this or an earlier call."""
-        main = self.names.main_branch
-        if not self.contains(main, commit):
-            raise ForgeError(
-                f"merge {commit} is not in {main}",
-                where=str(self.remote),
-                remedy="nothing has to be reverted",
-            )
+    def take_back_merge(self, head: str) -> str:
+        """Have main be without the merge of `head`, for good; the commit that does, of this or an earlier call.
 
-        def revert() -> str | None:
-            done = self._revert_of(commit)
+        Where the merge is not there (yet), that commit is empty: whoever is about to push it has built on a main
+        that is no more, is refused, looks again, and finds that it was taken back.
+        """
+        main = self.names.main_branch
+
+        def take_back() -> str | None:
+            done = self._taken_back(head)
             if done is not None:
                 return done
             with self._remote.clone() as clone:
                 clone.text("checkout", "--quiet", "--detach", f"origin/{main}")
-                clone.text("revert", "--no-commit", "--mainline", "1", commit)
-                message = f"Take back merge {commit[:12]}\n\nReverts-Merge: {commit}"
+                merge = self._merge_commit(clone.text("rev-parse", "HEAD"), head)
+                if merge is not None:
+                    clone.text("revert", "--no-commit", "--mainline", "1", merge)
+                message = f"Take back the merge of {head[:12]}\n\n{TAKES_BACK}: {head}"
                 clone.text("commit", "--quiet", "--allow-empty", "-m", message)
                 return self._remote.pushed_head(clone, main)
 
-        return self._remote.repeated(revert, f"revert of {commit}")
+        return self._remote.repeated(take_back, f"taking back of {head}")
 
     def tag(self, name: str, commit: str, message: str, signing_key: Ed25519PrivateKey | None = None) -> str:
         """Plan 3.3: the annotated tag `name` of `commit`, signed when there is a key; its object id.
@@ -251,27 +253,27 @@ class Forge:
     def _merge_of(self, head: str, branch: str) -> str | None:
         """The merge commit by which `head` came into main, None when it is not there."""
         main = self.names.main_branch
-        if not self.contains(main, head):
-            return None
-        merges = self._git.text(
-            "rev-list", "--first-parent", "--merges", "--parents", self.head(main)
-        ).splitlines()
-        merge = next((line.split()[0] for line in merges if head in line.split()[2:]), None)
-        taken_back = self._revert_of(merge) if merge else None
-        if merge is None or taken_back is not None:
-            why = (
-                f"was merged and taken back by {taken_back}" if merge else "is in it, but by no merge commit"
-            )
-            raise ForgeError(
-                f"{branch} {why}",
-                where=f"{main} in {self.remote}",
-                remedy="cut the release branch anew and release that",
-            )
-        return merge
+        merge, taken_back = self._merge_commit(self.head(main), head), self._taken_back(head)
+        if taken_back is not None:
+            why = f"was taken back by {taken_back}"
+        elif merge is None and self.contains(main, head):
+            why = "is in it, but by no merge commit"
+        else:
+            return merge
+        raise ForgeError(
+            f"{branch} {why}",
+            where=f"{main} in {self.remote}",
+            remedy="cut the release branch anew and release that",
+        )
 
-    def _revert_of(self, merge: str) -> str | None:
+    def _merge_commit(self, main: str, head: str) -> str | None:
+        """The first-parent commit of `main` that merged `head`, whatever became of it since."""
+        merges = self._git.text("rev-list", "--first-parent", "--merges", "--parents", main).splitlines()
+        return next((line.split()[0] for line in merges if head in line.split()[2:]), None)
+
+    def _taken_back(self, head: str) -> str | None:
         main = self.head(self.names.main_branch)
-        found = self._git.text("log", "--format=%H", f"--grep=^Reverts-Merge: {merge}$", main).split()
+        found = self._git.text("log", "--format=%H", f"--grep=^{TAKES_BACK}: {head}$", main).split()
         return found[0] if found else None
 
     def _check_tag(self, name: str, commit: str, key: Ed25519PublicKey | None) -> None:

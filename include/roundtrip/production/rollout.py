@@ -15,7 +15,14 @@ from roundtrip.release import Release
 from roundtrip.rollout import snapshots
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy, describe, new_release
 from roundtrip.rollout.snapshots import Snapshot
-from roundtrip.rollout.verdicts import BY_HAND, require_deployed, require_pass, require_ready, require_smoke
+from roundtrip.rollout.verdicts import (
+    BY_HAND,
+    candidate,
+    require_deployed,
+    require_pass,
+    require_ready,
+    require_smoke,
+)
 from roundtrip.verification import verify_signatures
 
 log = logging.getLogger(__name__)
@@ -52,8 +59,11 @@ def verify(release: Release) -> None:
 
 
 def merge(release: Release) -> None:
-    """Merge the release branch into main."""
-    commit = open_forge(release).merge_to_main(release.plan.repository.release_branch)
+    """Merge into main what was built and tested: the candidate, wherever its branch is by now."""
+    head = candidate(release)
+    about = {"head": head}
+    release.ledger.append_once(release.id, "merge.begun", "merge", about, refuse_after=ROLLBACK_BEGUN)
+    commit = open_forge(release).merge_to_main(release.plan.repository.release_branch, head)
     release.ledger.append(release.id, "merge.done", {"commit": commit})
     log.info("main is at %s", commit)
 

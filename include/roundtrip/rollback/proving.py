@@ -4,7 +4,8 @@ Rules:
 1. `observe()` equals the snapshot, as values.
 2. Every key of Redis is as it was, but for what the stable version itself wrote since.
 3. The stable release passes its own smoke test, and answers a stale session cookie as if there were none (plan 4.4).
-4. Only then is `rollback.verified` in the ledger, for each environment; the outcome needs all of them.
+4. The main branch is without the release's merge.
+5. Only then is `rollback.verified` in the ledger, for each environment; the outcome needs all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from roundtrip.rollback.restoring import snapshot_of, stages
 from roundtrip.rollout import redis_state
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN
 from roundtrip.rollout.snapshots import redis_of
-from roundtrip.rollout.verdicts import require_smoke
+from roundtrip.rollout.verdicts import BY_HAND, require_smoke
 from roundtrip.smoke.runner import run_smoke
 
 log = logging.getLogger(__name__)
@@ -41,18 +42,19 @@ def smoke_restored(release: Release) -> None:
 
 
 def restore_main(release: Release) -> None:
-    """The main branch is again what runs in production."""
-    merge = release.ledger.last(release.id, "merge.done")
-    if merge is None:
+    """The main branch is again what runs in production, also when a merge was cut off or is still on its way."""
+    begun = release.ledger.last(release.id, "merge.begun")
+    if begun is None:
         log.info("nothing was merged")
         return
-    commit = open_forge(release).revert_merge(merge.data["commit"])
-    release.ledger.append(release.id, "merge.reverted", {"commit": commit, "merge": merge.data["commit"]})
-    log.info("main is at %s, the merge is reverted", commit)
+    commit = open_forge(release).take_back_merge(begun.data["head"])
+    release.ledger.append_once(release.id, "merge.reverted", "merge", {"commit": commit})
+    log.info("the merge is taken back by %s", commit)
 
 
 def verify_restored(release: Release) -> None:
-    """Every environment equals its snapshot and has passed its smoke tests. Raises RollbackError, PromotionError."""
+    """main is without the merge, every environment equals its snapshot and has passed its smoke tests. Raises RollbackError, PromotionError."""
+    _require_main_restored(release)
     begun = release.ledger.last(release.id, ROLLBACK_BEGUN)
     for stage in stages(release):
         names, version = (*UI_SMOKE, *STABLE_SMOKE), release.plan.from_version
@@ -71,6 +73,16 @@ def verify_restored(release: Release) -> None:
                 remedy="run the rollback DAG for this release again; docs/runbook.md, 'BROKEN'",
             )
         _record(release, environment, observed, state)
+
+
+def _require_main_restored(release: Release) -> None:
+    merged = release.ledger.last(release.id, "merge.begun")
+    if merged is not None and release.ledger.last(release.id, "merge.reverted") is None:
+        raise RollbackError(
+            "expected merge.reverted in the ledger, got none: main may hold what does not run",
+            where=f"release {release.id}",
+            remedy=BY_HAND,
+        )
 
 
 def _record(release: Release, environment: str, observed: Deployment, state: redis_state.Comparison) -> None:

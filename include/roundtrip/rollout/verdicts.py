@@ -15,6 +15,16 @@ from roundtrip.release import Release
 BY_HAND = "a task marked success by hand leaves nothing in the ledger; clear it and let it run"
 
 
+def candidate(release: Release) -> str:
+    """The commit that everything is built from, tagged and merged. Raises PromotionError when none was chosen."""
+    chosen = release.ledger.last(release.id, "candidate.chosen")
+    if chosen is None:
+        raise PromotionError(
+            "no candidate was chosen", where=f"release {release.id}", remedy="run the checklist"
+        )
+    return str(chosen.data["commit"])
+
+
 def require_pass(release: Release, gate_ids: Sequence[str]) -> None:
     """Every gate of `gate_ids` has PASS in the ledger. Raises PromotionError naming the first that has not."""
     if not gate_ids:

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePri
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from roundtrip import durable
-from roundtrip.errors import PromotionError
 from roundtrip.forge import open_forge
 from roundtrip.release import Release
+from roundtrip.rollout.verdicts import candidate
 from roundtrip.sign.keys import fingerprint, pem, signing_key, tag_key
 from roundtrip.sign.withdrawing import withdraw_tag
 from roundtrip.targets.bundles import file_digest
@@ -37,12 +37,7 @@ PUBLIC_KEY = "cosign.pub"
 def tag_release(release: Release) -> None:
     """Tag the candidate, signed."""
     connection = release.environment(STAGE).signing_connection
-    chosen = release.ledger.last(release.id, "candidate.chosen")
-    if chosen is None:
-        raise PromotionError(
-            "no candidate was chosen", where=f"release {release.id}", remedy="run the checklist"
-        )
-    plan, commit = release.plan, str(chosen.data["commit"])
+    plan, commit = release.plan, candidate(release)
     name = f"{plan.repository.tag_prefix}{plan.to_version}"
     key = tag_key(release.secrets(connection), connection)
     withdraw_tag(release, name, commit)
