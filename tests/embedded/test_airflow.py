@@ -14,8 +14,8 @@ import pytest
 
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.embedded.airflow import COMPONENTS, EmbeddedAirflow
-from roundtrip.supervision.leftovers import with_variable
 from roundtrip.plan.home import Home
+from roundtrip.supervision.leftovers import with_variable
 
 pytestmark = pytest.mark.airflow
 ROOT = Path(__file__).resolve().parents[2]

@@ -79,7 +79,9 @@ def test_the_ledger_is_whole_and_a_changed_byte_is_found(
     copy = tmp_path / "ledger.db"
     with sqlite3.connect(machine.home / "ledger.db") as ledger, sqlite3.connect(copy) as other:
         ledger.backup(other)
-        other.execute("UPDATE roundtrip_events SET data = replace(data, 'PASS', 'FAIL') WHERE kind = 'gate.verdict'")
+        other.execute(
+            "UPDATE roundtrip_events SET data = replace(data, 'PASS', 'FAIL') WHERE kind = 'gate.verdict'"
+        )
     found = subprocess.run(
         [sys.executable, "-m", "roundtrip.commands", "verify-ledger"],
         env={"ROUNDTRIP_LEDGER_URL": f"sqlite:///{copy}", "PYTHONPATH": "include", "PATH": "/usr/bin:/bin"},
