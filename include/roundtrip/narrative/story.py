@@ -111,8 +111,9 @@ class Story:
         return found[0] if found else None
 
     def checklist(self) -> Mapping[str, Event]:
-        """The newest inspection of each item of the checklist, by item."""
-        return {str(event.data.get("item") or event.key): event for event in self.all("checklist.item")}
+        """The newest inspection of each item of the checklist, by item, in the order of the plan's sentences."""
+        newest = {str(event.data.get("item") or event.key): event for event in self.all("checklist.item")}
+        return dict(sorted(newest.items(), key=lambda item: str(item[1].data.get("sentence"))))
 
     def gates(self) -> tuple[GateStory, ...]:
         """Every gate that began or was decided, in the order in which they began."""
