@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from roundtrip.commands import prepare
 from roundtrip.commands.prepare import Machine
 from roundtrip.embedded.secrets import make_secrets
 from roundtrip.sign.keys import new_keys
+from roundtrip.toolchain.projects import Toolchain
 from tests.commands.conftest import SimulatedMachine
 
 
@@ -37,6 +41,16 @@ def test_what_a_release_placed_stays_although_none_of_it_runs(local: Machine) ->
     local.ledger.take_token("local_production", release="r", holder="production.wave_1")
     place(local, "production")
     assert not prepare._is_ours(local, "production")
+
+
+def test_down_ends_a_command_whose_task_was_killed(local: Machine) -> None:
+    """A test run of the platform, in a process group of its own: nobody waits for it any more."""
+    env = Toolchain(local.home.cache, 20, lambda _: None).environment([])
+    command = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"], env=env, start_new_session=True
+    )
+    prepare.stop_everything(local.home)
+    assert command.wait(10) == -signal.SIGTERM
 
 
 def test_a_preparation_that_was_killed_half_way_is_finished(local: Machine) -> None:

@@ -32,8 +32,10 @@ from roundtrip.sign.keys import new_keys, signing_key
 from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder
 from roundtrip.supervision.daemon import Daemon, Program
+from roundtrip.supervision.leftovers import end_leftovers, with_variable
 from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local.target import LocalTarget
+from roundtrip.toolchain.projects import COMMAND_OF
 from roundtrip.verification.published import bundle_name, load_public_key, services_of, verify_release
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -164,6 +166,7 @@ def stop_everything(home: Home) -> None:
     EmbeddedAirflow(home, ROOT).down()
     for folder in sorted(home.root.glob("environments/*/supervisor")):
         Daemon(folder).stop()
+    end_leftovers([with_variable(COMMAND_OF, str(home.cache))], where=str(home.root))
 
 
 def _is_ours(machine: Machine, stage: str) -> bool:

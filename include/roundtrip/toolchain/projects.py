@@ -28,6 +28,10 @@ from roundtrip.toolchain.programs import INSTALL_SECONDS, Node
 
 Kind = Literal["python", "node"]
 
+COMMAND_OF = "ROUNDTRIP_COMMAND_OF"
+"""Variable by which a command of ours is known, with the cache folder that it works with: one whose task was killed
+goes on by itself."""
+
 _NODE_MARKER = ".roundtrip-lock"
 
 
@@ -122,6 +126,7 @@ class Toolchain:
     def environment(self, path: Sequence[Path], extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """What a command gets: `path` first, package caches below our own cache, nobody asked anything."""
         own = {
+            COMMAND_OF: str(self.cache),
             "npm_config_cache": str(self.cache / "npm-downloads"),
             "POETRY_CACHE_DIR": str(self.cache / "poetry-downloads"),
             "POETRY_NO_INTERACTION": "1",
