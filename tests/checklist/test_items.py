@@ -10,7 +10,16 @@ import pytest
 from roundtrip.checklist import items
 from roundtrip.errors import FindingsError
 from roundtrip.forge.git import Git
+from roundtrip.plan.model import Project
 from tests.checklist.conftest import COMPOSE, KUBERNETES, World, environment
+
+FUNCTION_TEST = """\
+const fs = require("fs");
+if (require("../web/days.js")("2 days") !== 172800000) process.exit(1);
+require("child_process").execFileSync("redis-server", ["--version"]);
+fs.mkdirSync("coverage", { recursive: true });
+fs.writeFileSync("coverage/coverage-summary.json", JSON.stringify({ total: { lines: { pct: 91.5 } } }));
+"""
 
 ALL = [name for name in items.SENTENCES if name != "release_branch"]
 
@@ -133,6 +142,56 @@ def test_a_failing_test_low_coverage_and_no_coverage_are_findings(world: World) 
         stop.startswith("worker: 'python measure.py' ended with 1") and "1 failed" in stop for stop in stops
     )
     assert "worker/coverage.json: the tests wrote no coverage" in stops
+
+
+def add_function(world: World, test: str = FUNCTION_TEST, **changes: object) -> None:
+    """A project that no target runs, made of the web service's sources."""
+    manifest = {"name": "function", "version": "1.1.0", "private": True, "engines": {"node": ">=20"}}
+    lock = {"lockfileVersion": 3, "requires": True, "packages": {"": manifest}}
+    world.write("function/package.json", json.dumps(manifest))
+    world.write("function/package-lock.json", json.dumps({**manifest, **lock}))
+    world.write("function/test.js", test)
+    world.write("web/days.js", 'module.exports = require("ms");\n')
+    commands = {
+        "lint": [["node", "--check", "test.js"]],
+        "test": [["node", "test.js"]],
+        "build": [["node", "-e", 'require("fs").writeFileSync("built.js", "")']],
+    }
+    project = {"path": "function", "toolchain": "node", "coverage_percent": 90, **commands, **changes}
+    plan = world.release.plan.model_copy(update={"undeployed": {"function": Project.model_validate(project)}})
+    world.release = dataclasses.replace(world.release, plan=plan)
+
+
+def test_a_project_that_no_target_runs_is_audited_linted_tested_and_built_with_a_services_sources(
+    world: World,
+) -> None:
+    add_function(world)
+    run(world, "prepare", "audit_dependencies", "linters", "tests", "release_candidate")
+    for name in ("audit_dependencies", "linters", "tests", "release_candidate"):
+        assert world.stops(name) == []
+    assert world.item("audit_dependencies")["facts"]["outdated"]["function"] == {}
+    assert set(world.item("linters")["facts"]["seconds"]["function"]) == {"node --check test.js"}
+    assert world.item("tests")["facts"]["coverage_percent"]["function"] == 91.5
+    candidate = world.item("release_candidate")["facts"]
+    assert candidate["versions"]["function"] == "1.1.0"
+    assert len(candidate["seconds"]["function"]) == 1
+    assert (world.release.folder / "source" / "function" / "built.js").is_file()
+
+
+def test_a_project_that_no_target_runs_stops_the_release_as_a_service_does(world: World) -> None:
+    add_function(
+        world,
+        FUNCTION_TEST.replace("91.5", "89"),
+        lint=[["node", "--check", "nothing.js"]],
+        build=[["node", "-e", "process.exit(3)"]],
+    )
+    run(world, "linters", "tests", "release_candidate")
+    assert [stop.partition("\n")[0] for stop in world.stops("linters")] == [
+        "function: 'node --check nothing.js' ended with 1"
+    ]
+    assert world.stops("tests") == ["function: coverage of lines: expected 90 % or more, got 89 %"]
+    assert world.stops("release_candidate") == ["function: 'node -e process.exit(3)' ended with 3"]
+    assert world.release.ledger.last("r1", "candidate.chosen") is None
 
 
 def test_coverage_of_an_earlier_run_does_not_count(world: World) -> None:

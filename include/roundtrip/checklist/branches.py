@@ -3,7 +3,8 @@
 Rules:
 1. The branch is cut by this release, protected, and the protection is tried with a real push.
 2. Once a candidate is chosen the branch is not cut again: what was built and tested stays what is released.
-3. A candidate contains main, is the head of its branch, and carries the plan's version in every manifest.
+3. A candidate contains main, is the head of its branch, and carries the plan's version in every manifest; what no target runs
+   is built of it here, the services by the build section.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import tomllib
 from pathlib import Path
 
 from roundtrip.checklist.finding import Finding, Inspection
+from roundtrip.checklist.quality import builds
 from roundtrip.checklist.source import checkout, inspected_commit
 from roundtrip.forge import open_forge
-from roundtrip.plan.model import Service
+from roundtrip.plan.model import Project
 from roundtrip.release import Release
 
 
@@ -47,7 +49,7 @@ def release_branch(release: Release) -> Inspection:
 def release_candidate(release: Release) -> Inspection:
     """Plan 2.9: choose the commit that everything after is built from."""
     forge, names = open_forge(release), release.plan.repository
-    commit, source = inspected_commit(release), checkout(release)
+    commit, source, projects = inspected_commit(release), checkout(release), release.plan.projects()
     findings = []
     if forge.head(names.release_branch) != commit:
         findings.append(
@@ -66,22 +68,23 @@ def release_candidate(release: Release) -> Inspection:
             )
         )
     versions = {
-        name: _version(source / service.path, service) for name, service in release.plan.services.items()
+        name: _version(source / project.path, project) for name, project in projects.items()
     }
     findings += [
         Finding(
             f"version: expected {release.plan.to_version}, got {version or 'none'}",
-            f"{release.plan.services[name].path}/{_manifest(release.plan.services[name])}",
+            f"{projects[name].path}/{_manifest(projects[name])}",
             "set the version of the release in that manifest",
         )
         for name, version in versions.items()
         if version != release.plan.to_version
     ]
+    built = builds(release)
+    findings += built.findings
     if not findings:
         _choose(release, commit)
-    return Inspection(
-        tuple(findings), {"commit": commit, "branch": names.release_branch, "versions": versions}
-    )
+    facts = {"commit": commit, "branch": names.release_branch, "versions": versions, **built.facts}
+    return Inspection(tuple(findings), facts)
 
 
 def _choose(release: Release, commit: str) -> None:
@@ -91,19 +94,19 @@ def _choose(release: Release, commit: str) -> None:
         release.ledger.append(release.id, "candidate.chosen", data)
 
 
-def _manifest(service: Service) -> str:
-    return "package.json" if service.toolchain == "node" else "pyproject.toml"
+def _manifest(project: Project) -> str:
+    return "package.json" if project.toolchain == "node" else "pyproject.toml"
 
 
-def _version(project: Path, service: Service) -> str | None:
+def _version(folder: Path, project: Project) -> str | None:
     """The version that a project states of itself, None when there is none to be read."""
-    manifest = project / _manifest(service)
+    manifest = folder / _manifest(project)
     if not manifest.is_file():
         return None
     try:
         text = manifest.read_text(encoding="utf-8")
-        data = json.loads(text) if service.toolchain == "node" else tomllib.loads(text)
+        data = json.loads(text) if project.toolchain == "node" else tomllib.loads(text)
     except ValueError:
         return None
-    version = data.get("version") if service.toolchain == "node" else data.get("project", {}).get("version")
+    version = data.get("version") if project.toolchain == "node" else data.get("project", {}).get("version")
     return version if isinstance(version, str) else None

@@ -21,7 +21,7 @@ from typing import Any
 from roundtrip.checklist.finding import Finding, Inspection, Severity
 from roundtrip.checklist.source import checkout, toolchain
 from roundtrip.errors import BuildError
-from roundtrip.plan.model import Service
+from roundtrip.plan.model import Project
 from roundtrip.release import Release
 from roundtrip.toolchain.commands import Done, run
 from roundtrip.toolchain.programs import uv
@@ -42,22 +42,21 @@ def audit_dependencies(release: Release) -> Inspection:
     findings = list(_lockfiles(source, checklist.lockfiles, tools))
     findings += _dockerfiles(source, checklist.node_major)
     outdated: dict[str, Any] = {}
-    for name, service in release.plan.services.items():
-        project = source / service.path
-        if service.toolchain == "node":
-            findings += _engines(project, source, checklist.node_major)
-        asked = _outdated(project, service, tools)
+    for name, project in release.plan.projects().items():
+        if project.toolchain == "node":
+            findings += _engines(source / project.path, source, checklist.node_major)
+        asked = _outdated(source / project.path, project, tools)
         if isinstance(asked, str):
             outdated[name] = f"not checked: {asked}"
             findings.append(
                 Finding.note(
-                    f"outdated packages were not checked: {asked}", service.path, "check them by hand"
+                    f"outdated packages were not checked: {asked}", project.path, "check them by hand"
                 )
             )
             continue
         outdated[name] = {package.name: [package.current, package.latest] for package in asked}
         if asked:
-            findings.append(_outdated_finding(service.path, asked, Severity(checklist.outdated)))
+            findings.append(_outdated_finding(project.path, asked, Severity(checklist.outdated)))
     return Inspection(tuple(findings), {"node": tools.node.version, "outdated": outdated})
 
 
@@ -114,7 +113,7 @@ def _engines(project: Path, source: Path, node_major: int) -> Iterator[Finding]:
     manifest = project / "package.json"
     where = str(manifest.relative_to(source))
     if not manifest.is_file():
-        yield Finding("is missing", where, "add the manifest, or correct the service's path in the plan")
+        yield Finding("is missing", where, "add the manifest, or correct the project's path in the plan")
         return
     engines = json.loads(manifest.read_text(encoding="utf-8")).get("engines", {}).get("node", "")
     least = re.search(r"\d+", engines)
@@ -126,18 +125,18 @@ def _engines(project: Path, source: Path, node_major: int) -> Iterator[Finding]:
         )
 
 
-def _outdated(project: Path, service: Service, tools: Toolchain) -> list[Outdated] | str:
+def _outdated(folder: Path, project: Project, tools: Toolchain) -> list[Outdated] | str:
     """What is outdated, or the reason why nobody knows."""
     try:
-        env = {**tools.dependencies(project, service.toolchain), **_QUICK_TO_GIVE_UP}
-        if service.toolchain == "node":
-            done = run(["npm", "outdated", "--json"], project, env, tools.log,
+        env = {**tools.dependencies(folder, project.toolchain), **_QUICK_TO_GIVE_UP}
+        if project.toolchain == "node":
+            done = run(["npm", "outdated", "--json"], folder, env, tools.log,
                        timeout_seconds=ASK_INDEX_SECONDS, accepted=(0, 1))  # fmt: skip
             return _of_npm(done)
-        python = tools.python_environment(project) / "bin" / "python"
+        python = tools.python_environment(folder) / "bin" / "python"
         command = [str(uv()), "pip", "list", "--outdated", "--format", "json", "--python", str(python)]
-        done = run(command, project, env, tools.log, timeout_seconds=ASK_INDEX_SECONDS)
-        return _of_uv(done, _direct(project / "pyproject.toml"))
+        done = run(command, folder, env, tools.log, timeout_seconds=ASK_INDEX_SECONDS)
+        return _of_uv(done, _direct(folder / "pyproject.toml"))
     except BuildError as error:
         return error.what.splitlines()[-1].strip() if "\n" in error.what else error.what
 

