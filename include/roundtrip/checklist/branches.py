@@ -67,9 +67,7 @@ def release_candidate(release: Release) -> Inspection:
                 "main moved since the branch was cut: run the checklist again",
             )
         )
-    versions = {
-        name: _version(source / project.path, project) for name, project in projects.items()
-    }
+    versions = {name: _version(source / project.path, project) for name, project in projects.items()}
     findings += [
         Finding(
             f"version: expected {release.plan.to_version}, got {version or 'none'}",

@@ -233,7 +233,9 @@ class Plan(Part):
     services: Annotated[dict[Name, Service], Field(min_length=1)]
     undeployed: Annotated[
         dict[Name, Project],
-        Field(description="projects of the new version that are checked with the services; no target runs them"),
+        Field(
+            description="projects of the new version that are checked with the services; no target runs them"
+        ),
     ] = {}
     variables: dict[str, Variable]
     flags: list[Name] = []
