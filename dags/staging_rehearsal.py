@@ -1,9 +1,13 @@
-"""On a schedule: staging with a fault injected, which has to be detected and taken back within the plan's budget."""
+"""Staging with a fault injected, which has to be detected and taken back within the plan's budget; every night, if asked for.
+
+Rules:
+1. The drill itself has no schedule: `./roundtrip rehearse` unpauses it, and starts one drill and no other.
+2. The schedule is a DAG of its own, paused until a person unpauses it: no machine rehearses at night unasked.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, chain
 
 from roundtrip.plan.model import Plan
@@ -19,10 +23,9 @@ def rehearsal(plan: Plan) -> DAG:
     with DAG(
         f"staging_rehearsal_{plan.name}",
         description=f"{plan.platform} {plan.to_version}: drill in staging",
-        schedule="0 3 * * *",
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
-        catchup=False,
+        schedule=None,
         max_active_runs=1,
+        is_paused_upon_creation=False,
         tags=["roundtrip", "drill"],
         params={
             "environment": Param("local", type="string", description="prefix of the environments' names"),
@@ -58,4 +61,25 @@ def rehearsal(plan: Plan) -> DAG:
     return dag
 
 
-globals().update(dags(rehearsal))
+def nightly_rehearsal(plan: Plan) -> DAG:
+    """Starts the plan's drill every night, once a person has unpaused it."""
+    with DAG(
+        f"nightly_rehearsal_{plan.name}",
+        description=f"{plan.platform} {plan.to_version}: a drill every night at 03:00 UTC",
+        # Without a start date the first run is at the next 03:00, not at once for the one that has passed.
+        schedule="0 3 * * *",
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=True,
+        tags=["roundtrip", "drill"],
+    ) as dag:
+        TriggerDagRunOperator(
+            task_id="rehearse",
+            trigger_dag_id=f"staging_rehearsal_{plan.name}",
+            logical_date=None,
+            fail_when_dag_is_paused=True,
+        )
+    return dag
+
+
+globals().update({**dags(rehearsal), **dags(nightly_rehearsal)})

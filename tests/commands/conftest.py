@@ -69,7 +69,9 @@ class SimulatedMachine(Machine):
 @pytest.fixture
 def simulator() -> Iterator[AirflowSimulator]:
     made = AirflowSimulator()
-    made.dags = {f"{kind}_{PLAN.name}" for kind in ("release", "rollback", "staging_rehearsal")}
+    made.dags = {
+        f"{kind}_{PLAN.name}" for kind in ("release", "rollback", "staging_rehearsal", "nightly_rehearsal")
+    }
     with made.serving():
         yield made
 

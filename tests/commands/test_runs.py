@@ -15,6 +15,7 @@ from tests.commands.airflow_simulator import AirflowSimulator
 from tests.commands.conftest import PLAN, SimulatedMachine, deployment, said
 
 RELEASE_DAG, ROLLBACK_DAG = f"release_{PLAN.name}", f"rollback_{PLAN.name}"
+REHEARSAL_DAG = f"staging_rehearsal_{PLAN.name}"
 
 
 def begin(
@@ -159,6 +160,14 @@ def test_a_run_is_unpaused_triggered_and_followed(
     assert simulator.unpaused == [RELEASE_DAG]
     assert simulator.conf[RELEASE_DAG, follower.run_id] == {"environment": "local", "fault": "errors"}
     assert follower.release == f"{RELEASE_DAG}.{follower.run_id}"
+
+
+def test_a_drill_unpauses_its_own_dag_and_not_the_nightly_schedule(
+    runs: Runs, simulator: AirflowSimulator
+) -> None:
+    simulator.on_trigger = lambda dag, run: simulator.runs.update({(dag, run): "success"})
+    runs.start(REHEARSAL_DAG, {"environment": "local", "fault": "errors"})
+    assert simulator.unpaused == [REHEARSAL_DAG]
 
 
 def test_a_dag_that_never_appears_is_an_error_with_airflows_own_reason(
