@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-PLATFORM = Path(__file__).parents[2] / "include" / "platform"
+from roundtrip.forge.laying import PLATFORM
+from tests.platform.conftest import PLAN
+
 FAULTS = PLATFORM / "faults"
 NAMES = ("crash", "errors", "latency")
 PATCHES = [f"{name}{where}" for name in NAMES for where in ("", "-production")]
-LEFT_BY_BUILDS = shutil.ignore_patterns("node_modules", ".next", "dist", "coverage", ".venv", "__pycache__")
 
 
-def git(tree: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, check=False)
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """`upgrade-1.1.0/` over `base/`, committed to a git repository."""
-    laid = tmp_path / "laid"
-    for version in ("base", "upgrade-1.1.0"):
-        shutil.copytree(PLATFORM / version, laid, ignore=LEFT_BY_BUILDS, dirs_exist_ok=True)
-    deleted = laid / ".deleted"
-    for path in deleted.read_text(encoding="utf-8").split() if deleted.exists() else ():
-        (laid / path).unlink()
-    git(laid, "init", "--quiet")
-    git(laid, "add", ".")
-    git(
-        laid,
-        "-c",
-        "user.name=Tests",
-        "-c",
-        "user.email=tests@example.com",
-        "commit",
-        "--quiet",
-        "-m",
-        "1.1.0",
-    )
-    return laid
+def clone(repository: Path, tmp_path: Path) -> Path:
+    """1.1.0 in a clone, to be changed."""
+    branch = PLAN.repository.working_branch
+    git(tmp_path, "clone", "--quiet", "--branch", branch, str(repository), "clone")
+    return tmp_path / "clone"
 
 
 def test_there_is_each_fault_for_everywhere_and_for_production() -> None:
@@ -52,9 +35,9 @@ def test_there_is_each_fault_for_everywhere_and_for_production() -> None:
 
 
 @pytest.mark.parametrize("patch", PATCHES)
-def test_a_patch_applies_cleanly_and_changes_only_sources_of_the_api(tree: Path, patch: str) -> None:
-    git(tree, "apply", "--index", "--whitespace=error", str(FAULTS / f"{patch}.patch"))
-    changed = git(tree, "diff", "--cached", "--name-only").split()
+def test_a_patch_applies_cleanly_and_changes_only_sources_of_the_api(clone: Path, patch: str) -> None:
+    git(clone, "apply", "--index", "--whitespace=error", str(FAULTS / f"{patch}.patch"))
+    changed = git(clone, "diff", "--cached", "--name-only").split()
     assert len(changed) == 2, changed
     assert all(re.fullmatch(r"api/src/[a-z-]+\.ts", path) for path in changed), changed
 
