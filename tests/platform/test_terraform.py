@@ -58,9 +58,7 @@ def test_it_is_made_of_blocks_that_a_module_has(module: Module) -> None:
 
 
 def test_text_that_is_not_of_the_language_would_be_found() -> None:
-    with pytest.raises(
-        hcl2.HCLParseError if hasattr(hcl2, "HCLParseError") else Exception, match="Unexpected"
-    ):
+    with pytest.raises(UnexpectedInput):
         load('resource "aws_ecs_service" "workers" {\n  name = \n}\n')
 
 
