@@ -1,4 +1,4 @@
-"""Text files that are whole or not there, also after a power cut, and that only their owner reads.
+"""Files that are whole or not there, also after a power cut, and that only their owner reads.
 
 Written beside, synced, renamed, and the folder synced: a rename alone may leave an empty file behind.
 """
@@ -8,24 +8,35 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def writing(path: Path, *, beside: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write within; `path` holds what was written once that ends without an error, and nothing new before.
+
+    Its folder is made. `beside`: another folder of the same disk to write in.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=beside or path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).rename(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    sync(path.parent)
 
 
 def write(path: Path, text: str, *, beside: Path | None = None) -> None:
     """Have `path` hold `text`; its folder is made. `beside`: another folder of the same disk to write in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = beside or path.parent
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).rename(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync(path.parent)
+    with writing(path, beside=beside) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, data: object) -> None:

@@ -247,6 +247,8 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "promoted": _plain("Promoted", "environment"),
     "rollback.begun": _rollback,
     "rollback.step": _step,
+    "state.copied": _plain("{key}: the new version's Redis keys, copied aside", "keys"),
+    "state.restored": _plain("{key}: Redis keys put back", "keys"),
     "rollback.verified": _restored,
     "post_launch.done": _plain("Runbook and backlog written", "runbook"),
     "drill.assessed": _drill,

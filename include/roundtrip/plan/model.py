@@ -203,7 +203,11 @@ class Production(Part):
 class StateRule(Part):
     """Keys that one version owns in Redis (plan 4.3)."""
 
-    pattern: str
+    pattern: Annotated[
+        str,
+        # What Redis and we understand alike: no sets of characters, no escapes.
+        Field(pattern=r"^[^\[\]\\]+$", description="of key names; * is any characters, ? any single one"),
+    ]
     type: Literal["hash", "string", "stream", "set", "zset", "list"]
     known_to_stable: Annotated[
         bool, Field(description="True: the stable version reads it, rollback leaves it alone")
@@ -215,6 +219,9 @@ class Rollback(Part):
 
     state: list[StateRule]
     state_url_variable: str = "REDIS_URL"
+    state_kept_days: Annotated[
+        float, Field(gt=0, le=365, description="how long a copy of the removed keys can be put back")
+    ] = 7
     notify: list[str] = []
     budget_seconds: Annotated[
         float, Field(gt=0, description="a drill has to find the fault and restore within")

@@ -4,16 +4,19 @@ Rules:
 1. An environment belongs to one release at a time. One that has begun and not ended, in the same environments, refuses
    the next; its name is in the error.
 2. What the environment shortens is in the ledger from the start, so that the dossier cannot forget it.
+3. Copies of Redis keys that are kept no longer are removed here: every release begins so, and the scheduled drill too.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 from roundtrip.errors import PlanError, PromotionError
 from roundtrip.forge import lay_platform
 from roundtrip.plan.loading import digest
 from roundtrip.release import Release
+from roundtrip.rollout import aside
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ def soak_seconds(release: Release) -> float:
 
 def _start(release: Release, triggered_by: str, fault: str, *, drill: bool) -> dict[str, object]:
     plan = release.plan
+    aside.remove_expired(release.home, datetime.now(UTC))
     data: dict[str, object] = {
         "plan": plan.name,
         "plan_digest": digest(plan),

@@ -83,12 +83,13 @@ def compare(before: Mapping[str, Key], client: redis.Redis, rules: Sequence[Stat
 
 
 def rule_for(name: str, rules: Iterable[StateRule]) -> StateRule | None:
-    return next((rule for rule in rules if fnmatch.fnmatchcase(name, rule.pattern)), None)
+    """The rule that says whose key this is; None when the plan does not name it."""
+    return next((rule for rule in by_precedence(rules) if fnmatch.fnmatchcase(name, rule.pattern)), None)
 
 
-def matching(client: redis.Redis, pattern: str) -> list[str]:
-    """Names of the keys that match, sorted."""
-    return sorted(_names(client, pattern))
+def by_precedence(rules: Iterable[StateRule]) -> list[StateRule]:
+    """What the stable version knows comes first: a wide pattern for the new version's keys never takes in one of its."""
+    return sorted(rules, key=lambda rule: not rule.known_to_stable)
 
 
 def key_type(client: redis.Redis, name: str) -> str:
