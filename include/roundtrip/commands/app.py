@@ -4,31 +4,33 @@ Rules:
 1. A release's exit code and last line come from `release.outcome` in the ledger, never from Airflow's colour.
 2. An error is one line on standard error: what, where, what to do; exit 1.
 3. Interrupting a command that follows a run stops the following only, and says so.
-4. `down` and `verify-ledger` need no plan: a plan file that is broken keeps nothing alive and hides nothing.
+4. A release that a command is about names its plan and its environments in the ledger; nobody has to repeat them.
+5. `down` and `verify-ledger` need no plan: a plan file that is broken keeps nothing alive and hides nothing.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from sqlalchemy import make_url
 
 from roundtrip.commands import prepare
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.commands.follow import Follower
 from roundtrip.commands.phases import Phases
-from roundtrip.commands.prepare import Machine, open_machine
+from roundtrip.commands.prepare import Machine, open_machine, open_recorded
 from roundtrip.commands.runs import Runs
 from roundtrip.commands.standing import standing
-from roundtrip.errors import HostError, LedgerError, PlanError, RoundtripError
+from roundtrip.errors import HostError, PlanError, RoundtripError
 from roundtrip.forge.laying import faults
-from roundtrip.ledger.ledger import Ledger
+from roundtrip.rollback import putting_back
 
 PLAN = "top_tier_trading_1_1_0"
 EXITS = {"PROMOTED": 0, "ROLLED BACK": 3, "BROKEN": 4}
@@ -141,14 +143,43 @@ def status(plan: PlanName = PLAN, env: Environments = "local", as_json: Json = F
         console.print("\n".join(now.lines()))
 
 
+@app.command("restore-state")
+def restore_state(
+    release: Annotated[
+        str, typer.Argument(help="id of the release that was taken back; its dossier names it")
+    ],
+    stage: Annotated[str, typer.Option(help="production or staging")] = "production",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="also where the stable version runs alone or a release has not ended"),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put back the Redis keys that the rollback of a release removed.
+
+    A rollback copies what only the new version knows to a file, then removes it. Use this when the new version is back
+    and misses what it had. Stop what writes these keys first: a key that is there with another content is never
+    overwritten, it stops the command before anything is put back. Killed half way, run it again: it goes on.
+
+    It is refused where the stable version runs alone, which does not know these keys, and while a release or rollback
+    has not ended. --force does it all the same: the running one loses its hold on the environment and stops, and a later
+    release takes these keys for the stable version's own, so its rollback leaves them.
+    """
+    opened = open_recorded(release, console.print)
+    done = putting_back.restore_state(opened, stage, force=force, actor=getpass.getuser())
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(done)) + "\n")
+    else:
+        console.print(
+            f"{opened.environment(stage).name}: {done.keys} keys put back, {done.there} were there already, "
+            f"{done.expired} have expired since"
+        )
+
+
 @app.command("verify-ledger")
 def verify_ledger(as_json: Json = False) -> None:
     """Recompute the ledger's chain; name the first event that differs. Exit 1 when there is one."""
-    url = prepare.ledger_url(prepare.state_folder())
-    file = make_url(url).database
-    if url.startswith("sqlite") and not Path(file or "").is_file():
-        raise LedgerError("there is no ledger", where=str(file), remedy="./roundtrip release begins one")
-    count = Ledger(url).verify()
+    count = prepare.existing_ledger(prepare.state_folder()).verify()
     sys.stdout.write(
         json.dumps({"events": count}) + "\n" if as_json else f"{count} events, the chain is whole\n"
     )

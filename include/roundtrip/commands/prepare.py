@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from roundtrip.build.artefacts import make_stable
 from roundtrip.embedded.airflow import EmbeddedAirflow
 from roundtrip.embedded.secrets import local_secrets, make_secrets
-from roundtrip.errors import PlanError, TargetError
+from roundtrip.errors import LedgerError, PlanError, TargetError
 from roundtrip.forge import lay_platform
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.narrative.client_traffic import traffic_folder
@@ -28,6 +30,7 @@ from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan
+from roundtrip.release import Release
 from roundtrip.sign.keys import new_keys, signing_key
 from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder
@@ -83,6 +86,15 @@ def ledger_url(home: Home) -> str:
     return os.environ.get("ROUNDTRIP_LEDGER_URL", home.ledger_url)
 
 
+def existing_ledger(home: Home) -> Ledger:
+    """The ledger, for who only reads. Raises LedgerError where there is none yet; none is made."""
+    url = ledger_url(home)
+    file = make_url(url).database
+    if url.startswith("sqlite") and not Path(file or "").is_file():
+        raise LedgerError("there is no ledger", where=str(file), remedy="./roundtrip release begins one")
+    return Ledger(url)
+
+
 def open_machine(plan: str, prefix: str, say: Say) -> Machine:
     """Read the plan and its environments. Raises PlanError before anything is touched."""
     home = state_folder()
@@ -96,6 +108,28 @@ def open_machine(plan: str, prefix: str, say: Say) -> Machine:
     environments = {stage: load_environment(file) for stage, file in files.items()}
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Machine(home, load_plan(path), environments, say)
+
+
+def open_recorded(release: str, say: Say) -> Release:
+    """A release that has begun, as the ledger has it. Raises LedgerError, PlanError before anything is touched."""
+    started = existing_ledger(state_folder()).last(release, "release.started")
+    if started is None:
+        raise LedgerError(
+            f"expected an event release.started of '{release}', got none",
+            where="the ledger",
+            remedy="./roundtrip status names the newest release, a dossier's title its own",
+        )
+    prefix = str(started.data["environments"]["staging"]).removesuffix("_staging")
+    machine = open_machine(str(started.data["plan"]), prefix, say)
+    return Release(
+        id=release,
+        plan=machine.plan,
+        environments=machine.environments,
+        ledger=machine.ledger,
+        home=machine.home,
+        secrets=machine.secrets,
+        open_target=lambda environment: machine.target(environment.stage),
+    )
 
 
 def make_keys(machine: Machine) -> None:

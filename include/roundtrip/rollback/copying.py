@@ -6,7 +6,7 @@ Rules:
 2. Every key that a rule names is looked at, and one whose type is not its rule's is an error: no copy is kept, so
    nothing is removed.
 3. Redis is never blocked for long: it is asked for a page of keys at a time, a page ends at PAGE_BYTES, and of a
-   collection of more than LARGE_ITEMS only parts are read.
+   collection of more than LARGE_ITEMS only parts are read (a large string or stream is read at once).
 4. Killed and run again it makes another copy, of what is there then.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import fnmatch
 import logging
 import re
-import struct
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from roundtrip import durable
 from roundtrip.errors import RollbackError
 from roundtrip.plan.model import StateRule
 from roundtrip.rollback.in_flight import InFlight, in_flight
-from roundtrip.rollout.aside import NO_EXPIRY, RECORD, Header, Record, write_header
+from roundtrip.rollout.aside import NO_EXPIRY, RECORD, Header, Record, pack_items, write_header
 from roundtrip.rollout.redis_state import by_precedence
 
 log = logging.getLogger(__name__)
@@ -51,6 +50,7 @@ if #KEYS == 0 then
   local page = redis.call("SCAN", ARGV[4], "MATCH", ARGV[5], "COUNT", ARGV[6])
   cursor, names = page[1], page[2]
 end
+local read_all = ({hash = "HGETALL", set = "SMEMBERS"})[ARGV[1]]
 local size_of = {hash = "HLEN", set = "SCARD", zset = "ZCARD", list = "LLEN"}
 local size, most_bytes, most_items = size_of[ARGV[1]], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call("TIME")
@@ -68,9 +68,16 @@ for _, name in ipairs(names) do
   elseif size and redis.call(size, name) > most_items then
     large[#large + 1] = name
   else
-    local lives_ms, payload, expires_ms = redis.call("PTTL", name), redis.call("DUMP", name), -1
+    local lives_ms, letter, expires_ms, payload = redis.call("PTTL", name), "D", -1
     if lives_ms >= 0 then expires_ms = now + lives_ms end
-    copied[#copied + 1] = struct.pack("<c1I4i8I4", "D", #name, expires_ms, #payload)
+    if read_all and redis.call("OBJECT", "ENCODING", name) == "hashtable" then
+      local items = redis.call(read_all, name)
+      for i, item in ipairs(items) do items[i] = struct.pack("<I4", #item) .. item end
+      letter, payload = string.sub(kind, 1, 1), table.concat(items)
+    else
+      payload = redis.call("DUMP", name)
+    end
+    copied[#copied + 1] = struct.pack("<c1I4i8I4", letter, #name, expires_ms, #payload)
     copied[#copied + 1] = name
     copied[#copied + 1] = payload
     bytes = bytes + #payload
@@ -233,8 +240,7 @@ def _parts(client: redis.Redis, name: bytes, kind: str) -> Iterator[bytes]:
     expires_ms = _expires_ms(client, name)
     for items in _items(client, name, kind):
         if items:
-            payload = b"".join(struct.pack("<I", len(item)) + item for item in items)
-            yield Record(kind[:1].encode(), name, expires_ms, payload).pack()
+            yield Record(kind[:1].encode(), name, expires_ms, pack_items(items)).pack()
 
 
 def _items(client: redis.Redis, name: bytes, kind: str) -> Iterator[list[bytes]]:

@@ -14,10 +14,11 @@ import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from roundtrip.errors import RollbackError, StaleTokenError
+from roundtrip.errors import RollbackError
 from roundtrip.release import Release
 from roundtrip.rollback.copying import Copied, copy_aside
-from roundtrip.rollback.removing import Guard, remove
+from roundtrip.rollback.guarding import holds
+from roundtrip.rollback.removing import remove
 from roundtrip.rollback.restoring import snapshot_of, stages
 from roundtrip.rollout import aside
 from roundtrip.rollout.aside import Header
@@ -35,21 +36,6 @@ def revert_state(release: Release) -> None:
     aside.remove_expired(release.home, datetime.now(UTC))
     for stage in stages(release):
         _revert(release, stage)
-
-
-def holds(release: Release, environment: str, token: int) -> Guard:
-    """A guard for the holder of `token`."""
-
-    def guard() -> None:
-        newest = release.ledger.newest_token(environment)
-        if newest != token:
-            raise StaleTokenError(
-                f"token {token} is older than {newest}",
-                where=environment,
-                remedy="somebody newer holds this environment; this one has stopped",
-            )
-
-    return guard
 
 
 def _revert(release: Release, stage: str) -> None:

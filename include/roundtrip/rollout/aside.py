@@ -8,7 +8,8 @@ Rules:
 4. It is read and written as a stream: a million keys are one file, and never all of it in memory.
 
 The file: one line of JSON (`Header`), then records: RECORD, the key's name, its payload. The payload is what Redis's DUMP
-gives, or a part of a collection that is too large for one DUMP: then records of the same key follow each other.
+gives; or a part of a collection, as items with their lengths (ITEM): then records of the same key follow each other. A
+collection is in parts when it is large, and when Redis keeps it as a hash table: such a DUMP is not the same twice.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,8 @@ FORMAT = "roundtrip-aside-1"
 HEADER_BYTES_MOST = 4096
 RECORD = struct.Struct("<cIqI")
 """kind, length of the name, expiry in ms since 1970 by Redis's clock (NO_EXPIRY: never), length of the payload"""
+ITEM = struct.Struct("<I")
+"""length of the item that follows"""
 WHOLE = b"D"
 NO_EXPIRY = -1
 READ_BYTES = 1 << 20
@@ -69,6 +72,20 @@ class Record:
     def pack(self) -> bytes:
         head = RECORD.pack(self.kind, len(self.name), self.expires_ms, len(self.payload))
         return head + self.name + self.payload
+
+    def items(self) -> list[bytes]:
+        """Of a part: fields and values of a hash in turn, members and scores of a sorted set, else the members."""
+        found, at = [], 0
+        while at < len(self.payload):
+            (length,) = ITEM.unpack_from(self.payload, at)
+            at += ITEM.size + length
+            found.append(self.payload[at - length : at])
+        return found
+
+
+def pack_items(items: Iterable[bytes]) -> bytes:
+    """The payload of a part."""
+    return b"".join(ITEM.pack(len(item)) + item for item in items)
 
 
 def path_of(folder: Path, environment: str, token: int) -> Path:
