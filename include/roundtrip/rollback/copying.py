@@ -50,7 +50,7 @@ if #KEYS == 0 then
   local page = redis.call("SCAN", ARGV[4], "MATCH", ARGV[5], "COUNT", ARGV[6])
   cursor, names = page[1], page[2]
 end
-local read_all = ({hash = "HGETALL", set = "SMEMBERS"})[ARGV[1]]
+local read_all = ARGV[1] == "hash" and "HGETALL" or "SMEMBERS"
 local size_of = {hash = "HLEN", set = "SCARD", zset = "ZCARD", list = "LLEN"}
 local size, most_bytes, most_items = size_of[ARGV[1]], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call("TIME")
@@ -68,14 +68,14 @@ for _, name in ipairs(names) do
   elseif size and redis.call(size, name) > most_items then
     large[#large + 1] = name
   else
-    local lives_ms, letter, expires_ms, payload = redis.call("PTTL", name), "D", -1
+    local lives_ms, letter, expires_ms = redis.call("PTTL", name), "D", -1
     if lives_ms >= 0 then expires_ms = now + lives_ms end
-    if read_all and redis.call("OBJECT", "ENCODING", name) == "hashtable" then
+    local payload = redis.call("DUMP", name)
+    -- its first byte is how Redis keeps it; 2 and 4: a set or hash as a hash table
+    if string.byte(payload) == 2 or string.byte(payload) == 4 then
       local items = redis.call(read_all, name)
       for i, item in ipairs(items) do items[i] = struct.pack("<I4", #item) .. item end
       letter, payload = string.sub(kind, 1, 1), table.concat(items)
-    else
-      payload = redis.call("DUMP", name)
     end
     copied[#copied + 1] = struct.pack("<c1I4i8I4", letter, #name, expires_ms, #payload)
     copied[#copied + 1] = name

@@ -21,7 +21,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -135,8 +134,32 @@ def records(path: Path) -> Iterator[Record]:
 
 
 def names(path: Path) -> Iterator[bytes]:
-    """Names of the keys in it, in order, each once for all its parts."""
-    return (name for name, _ in groupby(record.name for record in records(path)))
+    """Names of the keys in it, in order, each once for all its parts. Raises RollbackError as `records` does."""
+    last: bytes | None = None
+    with path.open("rb", buffering=READ_BYTES) as file:
+        _header(file)
+        left = b""
+        while block := file.read(READ_BYTES):
+            found, left = _names_in(left + block)
+            for name in found:
+                if name != last:
+                    yield name
+                last = name
+    if left:
+        raise _damaged(path, "ends in the middle of a record")
+
+
+def _names_in(block: bytes) -> tuple[list[bytes], bytes]:
+    """Names of the whole records in `block`, and what follows them. A million names pass here: no object for each."""
+    found, at, size, unpack, end = [], 0, RECORD.size, RECORD.unpack_from, len(block)
+    while at + size <= end:
+        _, name_length, _, payload_length = unpack(block, at)
+        name_end = at + size + name_length
+        if name_end + payload_length > end:
+            break
+        found.append(block[at + size : name_end])
+        at = name_end + payload_length
+    return found, block[at:]
 
 
 def remove_expired(home: Home, now: datetime) -> list[Header]:

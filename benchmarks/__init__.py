@@ -1,0 +1,1 @@
+"""Figures that the documents name, each printed by a command: `python -m benchmarks.NAME`. Imports the product, never the tests."""
