@@ -128,6 +128,7 @@ class Toolchain:
         own = {
             COMMAND_OF: str(self.cache),
             "npm_config_cache": str(self.cache / "npm-downloads"),
+            "MYPY_CACHE_DIR": str(self.cache / "mypy"),
             "POETRY_CACHE_DIR": str(self.cache / "poetry-downloads"),
             "POETRY_NO_INTERACTION": "1",
             "POETRY_KEYRING_ENABLED": "false",  # a keyring may ask a person, and nobody is there
