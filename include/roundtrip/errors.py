@@ -66,9 +66,28 @@ class GateError(RoundtripError):
 
 
 class EvidenceError(RoundtripError):
-    """A source could not give evidence; missing data is not zero."""
+    """A source could not give evidence; missing data is not zero. `cause` names the kind, for the verdict's reason."""
 
     retriable = True
+    cause = "source-unreadable"
+
+
+class StaleEvidenceError(EvidenceError):
+    """What a source shows is older than the plan allows."""
+
+    cause = "evidence-too-old"
+
+
+class TargetVanishedError(EvidenceError):
+    """A process that should be read is not listed, or does not answer."""
+
+    cause = "target-vanished"
+
+
+class MetricRenamedError(EvidenceError):
+    """A process answers, and shows no series of the name that is looked for."""
+
+    cause = "metric-renamed"
 
 
 class FindingsError(RoundtripError):

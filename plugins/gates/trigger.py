@@ -5,6 +5,8 @@ Rules:
 2. The verdict is in the ledger before Airflow is told.
 3. On FAIL the canary's traffic is pulled to zero here, before anything is reported.
 4. Killed and started again, on this triggerer or another, it goes on from the ledger's samples.
+5. The one secret that it may fetch is the Prometheus server's, by Airflow's asynchronous interface: the synchronous
+   one would hold up every other trigger.
 """
 
 from __future__ import annotations
@@ -38,13 +40,16 @@ class GateTrigger(BaseTrigger):
 
         from roundtrip.errors import RoundtripError
         from roundtrip.rollout.gating import judge
+        from steps.connections import authorization
         from steps.opening import no_secrets, open_release
 
         try:
             release = await asyncio.to_thread(
                 open_release, self.release_id, self.plan, self.environment, no_secrets
             )
-            decision = await judge(release, self.stage, self.gate, self.gate_id, self.log.info)
+            decision = await judge(
+                release, self.stage, self.gate, self.gate_id, self.log.info, authorize=authorization
+            )
         except RoundtripError as error:
             self.log.error("%s", error)
             yield TaskFailedEvent(xcoms={"verdict": "INCONCLUSIVE", "reason": str(error)})

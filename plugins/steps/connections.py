@@ -1,7 +1,8 @@
-"""Secrets from Airflow connections: the extra of a connection holds its values by name."""
+"""Secrets from Airflow connections: the extra of a connection holds its values by name, a server's login is its own."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 
 from airflow.sdk import BaseHook
@@ -15,9 +16,34 @@ def connection_secrets(connection_id: str) -> Mapping[str, str]:
     try:
         connection = BaseHook.get_connection(connection_id)
     except AirflowNotFoundException as error:
-        raise SecretError(
-            "no such Airflow connection",
-            where=connection_id,
-            remedy="create it in Admin > Connections or the secrets backend; docs/environments.md lists its values",
-        ) from error
+        raise _no_such(connection_id) from error
     return {str(name): str(value) for name, value in connection.extra_dejson.items()}
+
+
+async def authorization(connection_id: str) -> str:
+    """Value of the Authorization header for a server: basic with login and password, bearer with a password alone.
+
+    For triggers: it does not hold up the event loop. Raises SecretError.
+    """
+    try:
+        connection = await BaseHook.aget_connection(connection_id)
+    except AirflowNotFoundException as error:
+        raise _no_such(connection_id) from error
+    if not connection.password:
+        raise SecretError(
+            "has no password",
+            where=connection_id,
+            remedy="give login and password, or a token as the password; or name no connection in the environment",
+        )
+    if not connection.login:
+        return f"Bearer {connection.password}"
+    pair = f"{connection.login}:{connection.password}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def _no_such(connection_id: str) -> SecretError:
+    return SecretError(
+        "no such Airflow connection",
+        where=connection_id,
+        remedy="create it in Admin > Connections or the secrets backend; docs/environments.md lists its values",
+    )

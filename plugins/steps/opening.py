@@ -63,5 +63,5 @@ def open_release(release_id: str, plan: str, environment: str, secrets: SecretsS
 
 
 def no_secrets(connection_id: str) -> Mapping[str, str]:
-    """What a trigger is given: it judges and pulls traffic, neither needs a secret."""
+    """What a trigger's release is given: pulling traffic needs no secret, and a source's is fetched asynchronously."""
     raise RuntimeError(f"a trigger asked for the secrets of connection {connection_id}")

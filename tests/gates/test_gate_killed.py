@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, start_http_server
 
 from roundtrip.gates.evidence import Verdict
 from roundtrip.gates.gate import GateSetup, run_gate, samples
-from roundtrip.gates.scrape import Versions, sources
+from roundtrip.gates.reading import Versions
+from roundtrip.gates.sources import sources
 from roundtrip.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.integration
@@ -29,7 +30,8 @@ WATCHER = """
 import asyncio, sys
 from pathlib import Path
 from roundtrip.gates.gate import GateSetup, run_gate
-from roundtrip.gates.scrape import Versions, sources
+from roundtrip.gates.reading import Versions
+from roundtrip.gates.sources import sources
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.model import Gate
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from roundtrip.errors import EvidenceError, MetricRenamedError
 from roundtrip.gates.evidence import Arm, Counts
 
 MAX_REQUESTS_PER_SECOND = 10_000_000
@@ -53,7 +54,7 @@ class RawScrape:
     at: datetime
     readings: tuple[Reading, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
-    """`arm/metric` -> why"""
+    """`arm/metric` -> why, beginning with the cause (`reading.missing_because`)"""
 
 
 def merged(at: datetime, scrapes: Iterable[RawScrape]) -> RawScrape:
@@ -115,16 +116,28 @@ def _absorb_one(totals: Totals, reading: Reading, at: datetime) -> Totals:
     most = MAX_REQUESTS_PER_SECOND * ((at - totals.began).total_seconds() + 1)
     if max(growth.total, growth.bad) > most:
         why = (
-            f"{reading.instance} grew by {growth.total} requests and {growth.bad} bad ones: a broken counter"
+            f"{EvidenceError.cause}: {reading.instance} grew by {growth.total} requests and {growth.bad} bad ones: "
+            "a broken counter"
         )
         return replace(totals, missing={**totals.missing, reading.column: why})
-    gone = reading.absent and (counted.total > 0 or (before is not None and before.counts.total > 0))
-    missing = {reading.column: f"{reading.instance} has no series for it any more"} if gone else {}
+    if _is_gone(before, reading):
+        why = f"{MetricRenamedError.cause}: {reading.instance} has no series for it any more"
+        return replace(totals, missing={**totals.missing, reading.column: why})
     return Totals(
         totals.began,
         {**totals.counts, reading.column: counted + growth},
         {**totals.last, reading.counter: Last(reading.counts, reading.started)},
-        {**totals.missing, **missing},
+        totals.missing,
+    )
+
+
+def _is_gone(before: Last | None, reading: Reading) -> bool:
+    """Whether the same process had the series before; it stays missing until it is there again."""
+    return (
+        reading.absent
+        and before is not None
+        and before.counts.total > 0
+        and before.started == reading.started
     )
 
 

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from roundtrip.errors import RoundtripError
 from roundtrip.gates.evidence import Baseline, Counts, Decision, MetricEvidence, Sample, Verdict
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
-from roundtrip.gates.scrape import Source
+from roundtrip.gates.reading import Source
 from roundtrip.gates.sequential import Judge
 from roundtrip.ledger.ledger import Event, Ledger, utc_now
 from roundtrip.plan.model import Gate

@@ -1,71 +1,26 @@
 """Scrape: reads Prometheus pages over HTTP and says what they show, and what could not be read.
 
 Rules:
-1. A source never raises for the world: what could not be read is `missing`, with the reason.
-2. Every request ends within its Limits, whatever the other side sends.
-3. An arm is read when every process that is listed for it was; half an arm is no evidence about the whole.
+1. An arm is read when every process that is listed for it was; half an arm is no evidence about the whole.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 import httpx
 
-from roundtrip.errors import EvidenceError
+from roundtrip.errors import EvidenceError, MetricRenamedError, TargetVanishedError
 from roundtrip.gates.evidence import ARMS, Arm, Counts
 from roundtrip.gates.fold import RawScrape, Reading
 from roundtrip.gates.names import FRONT_DOOR, FRONT_DOOR_ALIVE, IGNORED_ROUTES, SERVICES, front_door_service
 from roundtrip.gates.page import Page
-from roundtrip.plan.model import Gate, Metric
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one page may take."""
-
-    seconds: float = 2.0
-    page_bytes: int = 16 * 2**20
-
-
-class Source(Protocol):
-    """Where counts come from."""
-
-    async def read(self, at: datetime) -> RawScrape:
-        """What is shown now; `at` is the moment that it is for."""
-
-
-@dataclass(frozen=True)
-class Versions:
-    """Which version is which arm."""
-
-    canary: str
-    stable: str
-
-    def of(self, arm: Arm) -> str:
-        return self.canary if arm == "canary" else self.stable
-
-
-def sources(gate: Gate, versions: Versions, *, front_door: str, services: Path) -> tuple[Source, ...]:
-    """The sources that the gate's metrics name.
-
-    `front_door` is the address of the front door's Prometheus page, `services` a file of targets in Prometheus'
-    file_sd format, with labels service and version.
-    """
-    at_door = tuple(metric for metric in gate.metrics if metric.source == "front-door")
-    inside = tuple(metric for metric in gate.metrics if metric.source == "services")
-    found: list[Source] = []
-    if at_door:
-        found.append(FrontDoor(front_door, at_door, versions))
-    if inside:
-        found.append(Services(services, inside, versions))
-    return tuple(found)
+from roundtrip.gates.reading import Limits, Versions, all_missing, fetch, missing_because
+from roundtrip.plan.model import Metric
 
 
 @dataclass(frozen=True)
@@ -85,7 +40,7 @@ class FrontDoor:
                     f"has no {FRONT_DOOR_ALIVE}: it is not the front door's page", where=self.address
                 )
         except EvidenceError as error:
-            return RawScrape(at, (), _all_missing(self.metrics, str(error)))
+            return RawScrape(at, (), all_missing(self.metrics, error))
         readings: list[Reading] = []
         missing: dict[str, str] = {}
         for metric in self.metrics:
@@ -93,7 +48,7 @@ class FrontDoor:
                 try:
                     readings.append(self._reading(page, metric, arm))
                 except EvidenceError as error:
-                    missing[f"{arm}/{metric.name}"] = str(error)
+                    missing[f"{arm}/{metric.name}"] = missing_because(error)
         return RawScrape(at, tuple(readings), missing)
 
     def _reading(self, page: Page, metric: Metric, arm: Arm) -> Reading:
@@ -116,7 +71,7 @@ class Services:
         try:
             listed = await asyncio.to_thread(read_targets, self.targets)
         except EvidenceError as error:
-            return RawScrape(at, (), _all_missing(self.metrics, str(error)))
+            return RawScrape(at, (), all_missing(self.metrics, error))
         wanted = {metric.service for metric in self.metrics}
         addresses = sorted({one.address for one in listed if one.service in wanted})
         found = await asyncio.gather(*(_page_or_error(address, self.limits) for address in addresses))
@@ -129,12 +84,11 @@ class Services:
                 try:
                     readings += [_reading_of(pages[one.address], one.address, metric, arm) for one in here]
                 except EvidenceError as error:
-                    missing[f"{arm}/{metric.name}"] = str(error)
+                    missing[f"{arm}/{metric.name}"] = missing_because(error)
                 if not here:
                     where = f"{metric.service} {self.versions.of(arm)}"
-                    missing[f"{arm}/{metric.name}"] = (
-                        f"no process of {where} is listed in {self.targets.name}"
-                    )
+                    gone = TargetVanishedError(f"no process of {where} is listed in {self.targets.name}")
+                    missing[f"{arm}/{metric.name}"] = missing_because(gone)
         return RawScrape(at, tuple(readings), missing)
 
 
@@ -172,7 +126,7 @@ def _reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: A
         raise page
     names = next((names for names in SERVICES if page.has(names)), None)
     if names is None:
-        raise EvidenceError(
+        raise MetricRenamedError(
             f"shows none of {', '.join(one.total for one in SERVICES)}",
             where=address,
             remedy=f"let {metric.service} count its requests, or take metric {metric.name} from the front door",
@@ -189,36 +143,16 @@ async def _page_or_error(address: str, limits: Limits) -> Page | EvidenceError:
 
 
 async def _page(address: str, limits: Limits) -> Page:
+    """Raises TargetVanishedError when nobody answers there, EvidenceError when it is no page of metrics."""
     url = address if "://" in address else f"http://{address}/metrics"
-    remedy = "look whether it is up and answers there"
     try:
-        # trust_env=False: what is scraped is near, and never behind the proxy of the environment.
-        async with (
-            asyncio.timeout(limits.seconds),
-            httpx.AsyncClient(trust_env=False) as client,
-            client.stream("GET", url) as response,
-        ):
-            body = await _body(response, url, limits)
-    except TimeoutError as error:
-        raise EvidenceError(f"no page within {limits.seconds:g} s", where=url, remedy=remedy) from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        what = f"no page: {type(error).__name__}: {error}"
-        raise EvidenceError(what, where=url, remedy=remedy) from error
-    if response.status_code != httpx.codes.OK:
-        raise EvidenceError(
-            f"no page: expected status 200, got {response.status_code}", where=url, remedy=remedy
+        status, body = await fetch(url, limits)
+    except EvidenceError as error:
+        raise TargetVanishedError(error.what, where=error.where, remedy=error.remedy) from error
+    if status != httpx.codes.OK:
+        raise TargetVanishedError(
+            f"no page: expected status 200, got {status}",
+            where=url,
+            remedy="look whether it is up and answers there",
         )
     return Page.parse(body.decode("utf-8", errors="replace"), where=url)
-
-
-async def _body(response: httpx.Response, url: str, limits: Limits) -> bytes:
-    body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > limits.page_bytes:
-            raise EvidenceError(f"the page is longer than {limits.page_bytes} bytes", where=url)
-    return bytes(body)
-
-
-def _all_missing(metrics: Iterable[Metric], why: str) -> dict[str, str]:
-    return {f"{arm}/{metric.name}": why for metric in metrics for arm in ARMS}

@@ -37,6 +37,24 @@ class Traffic(Part):
     requests_per_second: Annotated[float, Field(gt=0, le=2000)]
 
 
+class PrometheusServer(Part):
+    """The Prometheus server that watches this environment, for metrics of the plan with source prometheus."""
+
+    url: Annotated[
+        str,
+        Field(
+            pattern=r"^https?://[^@\s/?#]+(/[^@\s?#]*)?$",
+            description="base address; its query interface is below it at /api/v1. No credentials in it",
+        ),
+    ]
+    connection: Annotated[
+        str | None,
+        Field(
+            description="Airflow connection: login and password (basic), or a password alone (bearer); None: asks for none"
+        ),
+    ] = None
+
+
 class Environment(Part):
     """One place where a release can be."""
 
@@ -60,6 +78,7 @@ class Environment(Part):
         Annotated[float, Field(ge=0, description="overrides the plan's soak; shown in the dossier")] | None
     ) = None
     gates: dict[Name, GateTimes] = {}
+    prometheus: PrometheusServer | None = None
     container_engine: Annotated[
         bool, Field(description="False: container builds are reported as not checked")
     ] = False

@@ -19,6 +19,8 @@ Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Command = Annotated[list[str], Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+SeriesName = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 
 
 class Part(BaseModel):
@@ -124,13 +126,65 @@ class Checklist(Part):
     outdated: Literal["note", "stop"] = "note"
 
 
+class Series(Part):
+    """How a Prometheus server names what a metric counts. The defaults are what the platform's HTTP services show."""
+
+    total: Annotated[SeriesName, Field(description="counter of requests, or of what stands for them")] = (
+        "http_requests_total"
+    )
+    errors: Annotated[
+        SeriesName | None,
+        Field(description="counter of the bad ones; None: those of total whose code is 500 to 599"),
+    ] = None
+    seconds: Annotated[SeriesName, Field(description="histogram of durations, without _bucket")] = (
+        "http_request_duration_seconds"
+    )
+    labels: Annotated[
+        dict[LabelName, str],
+        Field(
+            min_length=1,
+            description="labels that pick one arm; {service}, {version} and {version_dashed} (1-1-0) are filled in",
+        ),
+    ] = {"service": "{service}", "version": "{version}"}
+    code_label: LabelName = "code"
+    instance_label: LabelName = "instance"
+    of_proxy: Annotated[
+        bool,
+        Field(
+            description="False: the labels are on the scraped targets, so `up` lists an arm's processes; "
+            "True: they are on the series of a proxy"
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _labels_can_be_filled_in(self) -> Self:
+        for label, text in self.labels.items():
+            try:
+                self.filled_in(text, "service", "1.0.0")
+            except (KeyError, ValueError, IndexError) as error:
+                raise ValueError(
+                    f"labels.{label}: expected {{service}}, {{version}} or {{version_dashed}}, got {text!r}"
+                ) from error
+        if not any("{version" in text for text in self.labels.values()):
+            raise ValueError("labels: one of them has to hold {version} or {version_dashed}")
+        return self
+
+    @staticmethod
+    def filled_in(text: str, service: str, version: str) -> str:
+        """A label's value for one version of a service."""
+        return text.format(service=service, version=version, version_dashed=version.replace(".", "-"))
+
+
 class Metric(Part):
     """One thing that a gate compares between canary and stable."""
 
     name: Name
     kind: Literal["errors", "slow"]
-    source: Literal["front-door", "services"]
+    source: Literal["front-door", "services", "prometheus"]
     service: Name
+    series: Annotated[Series | None, Field(description="only for source prometheus; None: the defaults")] = (
+        None
+    )
     slower_than_seconds: Annotated[float | None, Field(gt=0)] = None
     fail_odds: Annotated[
         list[Annotated[float, Field(gt=1, le=1000)]],
@@ -151,6 +205,8 @@ class Metric(Part):
     def _a_bound_for_slow(self) -> Self:
         if (self.kind == "slow") != (self.slower_than_seconds is not None):
             raise ValueError("slower_than_seconds belongs to kind slow, and only there")
+        if self.series is not None and self.source != "prometheus":
+            raise ValueError("series belongs to source prometheus, and only there")
         return self
 
 

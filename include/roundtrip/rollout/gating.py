@@ -15,19 +15,30 @@ from collections.abc import Awaitable, Callable
 from roundtrip.errors import StaleTokenError
 from roundtrip.gates.evidence import Decision
 from roundtrip.gates.gate import GateSetup, recorded_verdict, run_gate
+from roundtrip.gates.prometheus import Server
+from roundtrip.gates.reading import Versions
 from roundtrip.gates.recorded import baselines, runs_alone
-from roundtrip.gates.scrape import Versions, sources
+from roundtrip.gates.sources import sources
 from roundtrip.plan.model import Gate
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import deploy
 from roundtrip.rollout.opening import soak_seconds
 from roundtrip.rollout.standing import standing_pulled
 
+Authorize = Callable[[str], Awaitable[str]]
+"""Airflow connection id -> value of an Authorization header, never kept or logged. Raises SecretError."""
+
 
 async def judge(
-    release: Release, stage: str, gate: str, gate_id: str, say: Callable[[str], None]
+    release: Release,
+    stage: str,
+    gate: str,
+    gate_id: str,
+    say: Callable[[str], None],
+    *,
+    authorize: Authorize,
 ) -> Decision:
-    """Judge one gate to its verdict, which is never None. Raises GateError, LedgerError, TargetError."""
+    """Judge one gate to its verdict, which is never None. Raises GateError, LedgerError, TargetError, SecretError."""
     known = await asyncio.to_thread(recorded_verdict, release.ledger, release.id, gate_id)
     if known is not None:
         say(f"{gate_id}: decided before: {known.reason}")
@@ -36,7 +47,11 @@ async def judge(
     addresses = await asyncio.to_thread(release.target(stage).addresses)
     versions = Versions(canary=setup.canary, stable=setup.stable)
     read_from = sources(
-        setup.gate, versions, front_door=addresses.proxy_metrics, services=addresses.scrape_file
+        setup.gate,
+        versions,
+        front_door=addresses.proxy_metrics,
+        services=addresses.scrape_file,
+        prometheus=await _prometheus(release, stage, setup.gate, authorize),
     )
     return await run_gate(setup, release.ledger, read_from, pull=_pull(release, stage, gate_id), say=say)
 
@@ -78,6 +93,15 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
         gate=settled,
         baselines=recorded,
     )
+
+
+async def _prometheus(release: Release, stage: str, gate: Gate, authorize: Authorize) -> Server | None:
+    """The environment's server when the gate asks one; else no secret is fetched."""
+    named = release.environment(stage).prometheus
+    if named is None or all(metric.source != "prometheus" for metric in gate.metrics):
+        return None
+    authorization = await authorize(named.connection) if named.connection is not None else None
+    return Server(named.url, authorization)
 
 
 def _pull(release: Release, stage: str, gate_id: str) -> Callable[[str], Awaitable[None]]:

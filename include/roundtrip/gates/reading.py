@@ -1,0 +1,94 @@
+"""Reading: what every source shares: the seam, which version is which arm, and a request that always ends.
+
+Rules:
+1. A source never raises for the world: what could not be read is `missing`, with a reason that begins with its cause.
+2. Every request ends within its Limits, whatever the other side sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import httpx
+
+from roundtrip.errors import EvidenceError
+from roundtrip.gates.evidence import ARMS, Arm
+from roundtrip.gates.fold import RawScrape
+from roundtrip.plan.model import Metric
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may take."""
+
+    seconds: float = 2.0
+    page_bytes: int = 16 * 2**20
+
+
+class Source(Protocol):
+    """Where counts come from."""
+
+    async def read(self, at: datetime) -> RawScrape:
+        """What is shown now; `at` is the moment that it is for."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Which version is which arm."""
+
+    canary: str
+    stable: str
+
+    def of(self, arm: Arm) -> str:
+        return self.canary if arm == "canary" else self.stable
+
+
+async def fetch(
+    url: str,
+    limits: Limits,
+    *,
+    form: Mapping[str, str] | None = None,
+    authorization: str | None = None,
+) -> tuple[int, bytes]:
+    """Status and body; a POST when there is a form. Raises EvidenceError, in which no credential is.
+
+    Redirects are not followed, so an authorization goes to nobody else.
+    """
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    method = "GET" if form is None else "POST"
+    remedy = "look whether it is up and answers there"
+    try:
+        # trust_env=False: what is read is near, and never behind the proxy of the environment.
+        async with (
+            asyncio.timeout(limits.seconds),
+            httpx.AsyncClient(trust_env=False) as client,
+            client.stream(method, url, data=form, headers=headers) as response,
+        ):
+            return response.status_code, await _body(response, url, limits)
+    except TimeoutError as error:
+        raise EvidenceError(f"no page within {limits.seconds:g} s", where=url, remedy=remedy) from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        what = f"no page: {type(error).__name__}: {error}"
+        raise EvidenceError(what, where=url, remedy=remedy) from error
+
+
+async def _body(response: httpx.Response, url: str, limits: Limits) -> bytes:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > limits.page_bytes:
+            raise EvidenceError(f"the page is longer than {limits.page_bytes} bytes", where=url)
+    return bytes(body)
+
+
+def missing_because(error: EvidenceError) -> str:
+    """A reason for `missing`; it begins with the cause."""
+    return f"{error.cause}: {error}"
+
+
+def all_missing(metrics: Iterable[Metric], error: EvidenceError) -> dict[str, str]:
+    return {f"{arm}/{metric.name}": missing_because(error) for metric in metrics for arm in ARMS}

@@ -1,0 +1,34 @@
+"""What a trigger is given of an Airflow connection: an Authorization header, or an error that holds no secret."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from roundtrip.errors import SecretError
+from steps.connections import authorization
+
+
+@pytest.mark.parametrize(
+    ("connection", "header"),
+    [
+        ("http://reader:open-sesame@prometheus", "Basic cmVhZGVyOm9wZW4tc2VzYW1l"),
+        ("http://:a-token@prometheus", "Bearer a-token"),
+    ],
+    ids=["login and password", "a token"],
+)
+def test_a_connection_becomes_a_header(monkeypatch: pytest.MonkeyPatch, connection: str, header: str) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_METRICS", connection)
+    assert asyncio.run(authorization("metrics")) == header
+
+
+def test_a_connection_without_a_password_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_METRICS", "http://reader@prometheus")
+    with pytest.raises(SecretError, match="has no password at metrics"):
+        asyncio.run(authorization("metrics"))
+
+
+def test_a_connection_that_is_not_there_is_told(metadata_database: None) -> None:
+    with pytest.raises(SecretError, match="no such Airflow connection at nowhere"):
+        asyncio.run(authorization("nowhere"))
