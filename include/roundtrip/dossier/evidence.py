@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from roundtrip.errors import RoundtripError
-from roundtrip.gates.evidence import Baseline, Counts, MetricEvidence, Sample
-from roundtrip.gates.sequential import Judge
+from roundtrip.gates.evidence import Counts, MetricEvidence
+from roundtrip.gates.replay import Recording
 from roundtrip.narrative.story import GateStory
-from roundtrip.plan.model import Gate
 
 
 @dataclass(frozen=True)
@@ -47,22 +46,19 @@ def replay(gate: GateStory) -> Replay:
     if gate.started is None or not gate.samples:
         return Replay({}, None, "no samples are recorded")
     try:
-        settings = Gate.model_validate(gate.started.data["gate"])
-        baselines = {n: Baseline(Counts.from_json(one)) for n, one in gate.started.data["baselines"].items()}
-        return _judged(settings, baselines, [Sample.from_json(event.data) for event in gate.samples])
-    except (RoundtripError, KeyError, TypeError, ValueError) as error:
+        recording = Recording.of(
+            gate.started.data, [event.data for event in gate.samples], where=f"gate {gate.id}"
+        )
+        return _judged(recording)
+    except (RoundtripError, KeyError) as error:
         return Replay({}, None, f"the recorded samples cannot be judged again: {error}")
 
 
-def _judged(settings: Gate, baselines: Mapping[str, Baseline], samples: list[Sample]) -> Replay:
-    judge = Judge(settings, baselines)
-    state, curves, verdict = judge.start(), {metric.name: list[Point]() for metric in settings.metrics}, None
-    for sample in samples:
-        state, decision = judge.fold(state, sample, sample.at)
-        seconds = (sample.at - samples[0].at).total_seconds()
+def _judged(recording: Recording) -> Replay:
+    curves, verdict = {metric.name: list[Point]() for metric in recording.gate.metrics}, None
+    for sample, decision in recording.judged():
+        seconds = (sample.at - recording.samples[0].at).total_seconds()
         for name, evidence in decision.metrics.items():
             curves[name].append(Point(seconds, evidence, sample.canary[name], sample.stable[name]))
-        if decision.verdict is not None:
-            verdict = decision.verdict.name
-            break
+        verdict = decision.verdict.name if decision.verdict else None
     return Replay({name: tuple(points) for name, points in curves.items()}, verdict, None)
