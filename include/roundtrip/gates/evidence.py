@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
 
-from roundtrip.errors import EvidenceError
+from roundtrip.errors import EvidenceError, MetricRenamedError, StaleEvidenceError, TargetVanishedError
 
 Arm = Literal["canary", "stable"]
 ARMS: tuple[Arm, Arm] = ("canary", "stable")
@@ -124,6 +124,31 @@ class Verdict(Enum):
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
+class Cause(Enum):
+    """Why a gate is INCONCLUSIVE; its reason, and each reason in `missing`, begins with the value."""
+
+    TOO_OLD = StaleEvidenceError.cause
+    """older than stale_seconds, or no sample was taken for that long"""
+    VANISHED = TargetVanishedError.cause
+    RENAMED = MetricRenamedError.cause
+    UNREADABLE = EvidenceError.cause
+    """the source is down, slow, or says what is no count"""
+    NO_TRAFFIC = "no-traffic"
+    """one arm, or both, had no requests"""
+    UNDECIDED = "undecided"
+    """both arms were counted, and it was not enough by the deadline"""
+
+    @classmethod
+    def of(cls, why: str) -> Cause:
+        """What a reason begins with; UNREADABLE when that is none of them."""
+        name = why.partition(": ")[0]
+        return next((cause for cause in cls if cause.value == name), cls.UNREADABLE)
+
+    def says(self, what: str) -> str:
+        """A reason that begins with the cause."""
+        return f"{self.value}: {what}"
+
+
 @dataclass(frozen=True)
 class MetricEvidence:
     """Where one metric stands."""
@@ -160,3 +185,18 @@ class Decision:
     verdict: Verdict | None
     reason: str
     metrics: Mapping[str, MetricEvidence] = field(default_factory=dict)
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why it is INCONCLUSIVE; None for every other decision."""
+        return Cause.of(self.reason) if self.verdict is Verdict.INCONCLUSIVE else None
+
+
+def unread(what: str, silent_seconds: float, stale_seconds: float, why: str | None) -> str:
+    """The reason of a gate in which `what` could not be read for too long; `why` is None when no sample was taken."""
+    why = why if why is not None else Cause.TOO_OLD.says("no sample was taken")
+    cause = Cause.of(why)
+    return cause.says(
+        f"{what} could not be read for {silent_seconds:.1f} s, stale after {stale_seconds:g} s: "
+        f"{why.removeprefix(f'{cause.value}: ')}"
+    )

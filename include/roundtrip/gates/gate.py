@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from roundtrip.errors import RoundtripError
 from roundtrip.gates.evidence import Baseline, Counts, Decision, MetricEvidence, Sample, Verdict
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
+from roundtrip.gates.needs import Need, sentence
 from roundtrip.gates.reading import Source
 from roundtrip.gates.sequential import Judge
 from roundtrip.ledger.ledger import Event, Ledger, utc_now
@@ -50,6 +51,8 @@ class GateSetup:
     """the plan's gate, with what the environment changes in it; a soak is its minimum_seconds"""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """of the metrics whose canary runs alone (`recorded.baselines`)"""
+    needs: Mapping[str, Need] = field(default_factory=dict)
+    """by metric; empty when nobody knows the canary's share"""
 
 
 async def run_gate(
@@ -68,6 +71,8 @@ async def run_gate(
         say(f"{setup.gate_id}: decided before: {there.reason}")
         return there
     watch = await asyncio.to_thread(_Watch.resume, setup, ledger, clock())
+    if setup.needs:
+        say(f"{setup.gate_id}: {sentence(watch.gate, setup.needs)}")
     said_at: datetime | None = None
     while watch.decision.verdict is None:
         began = clock()
@@ -170,6 +175,7 @@ class _Watch:
         data = {
             "verdict": decision.verdict.name,
             "reason": decision.reason,
+            "cause": decision.cause.value if decision.cause else None,
             "metrics": {name: one.to_json() for name, one in decision.metrics.items()},
             "seconds": (self._state.previous.at - self._state.began).total_seconds(),
             "samples": self._state.previous.number + 1,
@@ -210,6 +216,7 @@ def _started(setup: GateSetup) -> dict[str, object]:
         "stable": setup.stable,
         "gate": setup.gate.model_dump(mode="json"),
         "baselines": {name: one.counts.to_json() for name, one in setup.baselines.items()},
+        "needs": {name: one.to_json() for name, one in setup.needs.items()},
     }
 
 

@@ -38,10 +38,12 @@ from roundtrip.gates.evidence import (
     MAX_EVIDENCE,
     Arm,
     Baseline,
+    Cause,
     Decision,
     MetricEvidence,
     Sample,
     Verdict,
+    unread,
 )
 from roundtrip.plan.model import Gate, Metric
 
@@ -137,15 +139,23 @@ class Judge:
             if name not in self._alone and one.uncompared >= UNCOMPARED_REQUESTS:
                 return decided(
                     Verdict.INCONCLUSIVE,
-                    f"{name}: {one.uncompared} requests to the canary and none to stable meanwhile",
+                    Cause.NO_TRAFFIC.says(
+                        f"{name}: {one.uncompared} requests to the canary and none to stable meanwhile"
+                    ),
                 )
         lacking = self._lacking(state, metrics, sample, elapsed)
         if not lacking:
             each = "; ".join(_sentence(name, one) for name, one in metrics.items())
             return decided(Verdict.PASS, f"{each}; after {elapsed:.0f} s")
         if elapsed >= gate.deadline_seconds:
+            silent = any(
+                one.canary.total == 0 or (name not in self._alone and one.stable.total == 0)
+                for name, one in metrics.items()
+            )
+            cause = Cause.NO_TRAFFIC if silent else Cause.UNDECIDED
             return decided(
-                Verdict.INCONCLUSIVE, f"not decided within {gate.deadline_seconds:g} s: {'; '.join(lacking)}"
+                Verdict.INCONCLUSIVE,
+                cause.says(f"not decided within {gate.deadline_seconds:g} s: {'; '.join(lacking)}"),
             )
         return decided(None, "; ".join(lacking))
 
@@ -154,11 +164,7 @@ class Judge:
             last = max(state.seen.get(column, began), sample.since)
             silent = (max(now, sample.at) - last).total_seconds()
             if silent > self._gate.stale_seconds:
-                why = sample.missing.get(column, "no sample was taken")
-                return (
-                    f"{column} could not be read for {silent:.1f} s, stale after "
-                    f"{self._gate.stale_seconds:g} s: {why}"
-                )
+                return unread(column, silent, self._gate.stale_seconds, sample.missing.get(column))
         return ""
 
     def _lacking(

@@ -74,6 +74,13 @@ class Environment(Part):
         str, Field(description="Airflow connection whose extra holds the signing key")
     ]
     traffic: Traffic | None = None
+    expected_requests_per_second: Annotated[
+        dict[Name, Annotated[float, Field(gt=0)]],
+        Field(
+            description="requests (of a queue: orders) that a service gets at a quiet hour; a gate that could not decide "
+            "with them is refused when the release is opened"
+        ),
+    ] = {}
     soak_seconds: (
         Annotated[float, Field(ge=0, description="overrides the plan's soak; shown in the dossier")] | None
     ) = None

@@ -15,14 +15,16 @@ from collections.abc import Awaitable, Callable
 from roundtrip.errors import StaleTokenError
 from roundtrip.gates.evidence import Decision
 from roundtrip.gates.gate import GateSetup, recorded_verdict, run_gate
+from roundtrip.gates.needs import need
 from roundtrip.gates.prometheus import Server
 from roundtrip.gates.reading import Versions
 from roundtrip.gates.recorded import baselines, runs_alone
 from roundtrip.gates.sources import sources
-from roundtrip.plan.model import Gate
+from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.model import Gate, Plan
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import deploy
-from roundtrip.rollout.opening import soak_seconds
+from roundtrip.rollout.gate_settings import settings, stated_traffic
 from roundtrip.rollout.standing import standing_pulled
 
 Authorize = Callable[[str], Awaitable[str]]
@@ -56,26 +58,12 @@ async def judge(
     return await run_gate(setup, release.ledger, read_from, pull=_pull(release, stage, gate_id), say=say)
 
 
-def settings(release: Release, stage: str, gate: str) -> Gate:
-    """The plan's gate with what the environment changes in it, and the soak's time when it is the soak gate."""
-    changed = release.environment(stage).gates.get(gate)
-    changes = changed.model_dump(exclude_none=True) if changed else {}
-    settled = release.plan.gates[gate].model_copy(update=changes)
-    if gate != release.plan.production.soak_gate:
-        return settled
-    soak = soak_seconds(release)
-    times = {
-        "minimum_seconds": max(settled.minimum_seconds, soak),
-        "deadline_seconds": settled.deadline_seconds + soak,
-    }
-    return settled.model_copy(update=times)
-
-
 def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
     plan, environment = release.plan, release.environment(stage).name
     settled = settings(release, stage, gate)
     queues = {name for name, service in plan.services.items() if service.queue}
-    alone = runs_alone(settled, release.target(stage).observe(), plan.from_version, queues)
+    observed = release.target(stage).observe()
+    alone = runs_alone(settled, observed, plan.from_version, queues)
     recorded = baselines(
         release.ledger,
         release.id,
@@ -92,7 +80,26 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
         stable=plan.from_version,
         gate=settled,
         baselines=recorded,
+        needs={
+            metric.name: need(
+                settled,
+                metric,
+                1.0 if metric.name in alone else _share(plan, observed, metric.service),
+                stated_traffic(release, stage, metric.service),
+            )
+            for metric in settled.metrics
+        },
     )
+
+
+def _share(plan: Plan, observed: Deployment, service: str) -> float:
+    """The canary's share of a service's requests, or of its work when it takes that from a queue; below 1."""
+    canary, stable = observed.get(service, plan.to_version), observed.get(service, plan.from_version)
+    if canary is None:
+        return 0.0
+    if plan.services[service].queue:
+        return canary.replicas / (canary.replicas + (stable.replicas if stable else 0))
+    return canary.weight_percent / 100
 
 
 async def _prometheus(release: Release, stage: str, gate: Gate, authorize: Authorize) -> Server | None:

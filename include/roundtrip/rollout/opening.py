@@ -5,6 +5,7 @@ Rules:
    the next; its name is in the error.
 2. What the environment shortens is in the ledger from the start, so that the dossier cannot forget it.
 3. Copies of Redis keys that are kept no longer are removed here: every release begins so, and the scheduled drill too.
+4. A plan whose gates cannot decide with the traffic that the environment states is refused here.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ from roundtrip.forge import lay_platform
 from roundtrip.plan.loading import digest
 from roundtrip.release import Release
 from roundtrip.rollout import aside
+from roundtrip.rollout.decidable import refuse_undecidable
+from roundtrip.rollout.gate_settings import soak_seconds
 
 log = logging.getLogger(__name__)
 
 
 def open_release(release: Release, triggered_by: str, fault: str = "") -> None:
-    """Record what this release is. Raises PromotionError when another one holds an environment."""
+    """Record what this release is.
+
+    Raises PromotionError when another one holds an environment, PlanError when a gate could not decide there.
+    """
     _refuse_second(release)
+    refuse_undecidable(release)
     started = _start(release, triggered_by, fault, drill=False)
     log.info("release %s: %s", release.id, started)
 
@@ -31,6 +38,7 @@ def open_release(release: Release, triggered_by: str, fault: str = "") -> None:
 def open_drill(release: Release, fault: str) -> None:
     """Record a drill, and lay a repository of its own whose release branch carries the fault."""
     _refuse_second(release)
+    refuse_undecidable(release)
     if release.home.repository == release.repository:
         raise PlanError(
             "a drill works on a repository of its own, got the release's",
@@ -42,12 +50,6 @@ def open_drill(release: Release, fault: str) -> None:
     branch = release.plan.repository.working_branch
     release.ledger.append(release.id, "candidate.chosen", {"commit": commit, "branch": branch})
     log.info("drill %s: %s, candidate %s", release.id, started, commit)
-
-
-def soak_seconds(release: Release) -> float:
-    """The soak of this release: the environment's when it shortens it, else the plan's."""
-    shortened = release.environment("production").soak_seconds
-    return release.plan.production.soak_seconds if shortened is None else shortened
 
 
 def _start(release: Release, triggered_by: str, fault: str, *, drill: bool) -> dict[str, object]:

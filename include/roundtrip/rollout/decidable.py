@@ -1,0 +1,77 @@
+"""Whether the gates of a release can decide: asked when it is opened, before anything is built or deployed.
+
+Rules:
+1. A gate whose stated traffic cannot be enough by its deadline, in any stage or wave, is refused with the numbers.
+2. An environment that states no traffic is not refused, and neither is a metric whose need depends on how often
+   stable fails: nobody knows before.
+3. A metric whose source the environment does not name is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from roundtrip.errors import PlanError
+from roundtrip.gates.needs import need
+from roundtrip.plan.model import Plan, Wave
+from roundtrip.release import Release
+from roundtrip.rollout.gate_settings import settings, stated_traffic
+
+
+def refuse_undecidable(release: Release) -> None:
+    """Raises PlanError with every gate that cannot decide."""
+    problems = [
+        problem
+        for stage, gate, step, wave in _gates(release.plan)
+        for problem in (
+            *_without_source(release, stage, gate),
+            *_without_traffic(release, stage, gate, step, wave),
+        )
+    ]
+    if problems:
+        raise PlanError(
+            "; ".join(dict.fromkeys(problems)),
+            where=", ".join(environment.name for environment in release.environments.values()),
+            remedy="give the canary a larger share, raise absolute_tolerance, lengthen the deadline, or mend the "
+            "environment; nothing was deployed",
+        )
+
+
+def _gates(plan: Plan) -> Iterator[tuple[str, str, str, Wave]]:
+    """Stage, gate, where it stands in the plan, and what is placed then."""
+    staging = plan.staging
+    percent = staging.canary_percent if staging.strategy == "canary" else 100
+    placed = Wave(number=1, last=percent == 100, traffic_percent=percent, worker_step_percent=percent)
+    yield "staging", staging.gate, "canary", placed
+    for wave in plan.waves():
+        yield "production", plan.production.gate, f"wave {wave.number}", wave
+    yield "production", plan.production.soak_gate, "soak", plan.waves()[-1]
+
+
+def _without_source(release: Release, stage: str, gate: str) -> Iterator[str]:
+    if release.environment(stage).prometheus is None:
+        for metric in release.plan.gates[gate].metrics:
+            if metric.source == "prometheus":
+                yield f"gates.{gate}.{metric.name}: {stage} names no Prometheus server"
+
+
+def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: Wave) -> Iterator[str]:
+    settled = settings(release, stage, gate)
+    for metric in settled.metrics:
+        stated = stated_traffic(release, stage, metric.service)
+        found = need(settled, metric, _share(release.plan, metric.service, wave), stated)
+        if not found.is_enough:
+            yield (
+                f"gates.{gate}.{metric.name} in {stage}, {step}: needs {found.canary_requests} canary requests within "
+                f"{settled.deadline_seconds:g} s, which are {found.requests_per_second:.3g} requests/s to "
+                f"{metric.service} at a share of {found.share:.0%}, stated are {stated:g}"
+            )
+
+
+def _share(plan: Plan, name: str, wave: Wave) -> float:
+    """The canary's share of a service's requests, or of its orders when it takes them from a queue."""
+    service = plan.services[name]
+    if not service.queue:
+        return wave.traffic_percent / 100
+    new = wave.workers(service.replicas.new)
+    return new / (new + service.replicas.stable) if new else 0.0

@@ -1,0 +1,38 @@
+"""The settings of a release's gates: the plan's, with what the environment changes openly."""
+
+from __future__ import annotations
+
+from roundtrip.plan.model import Gate
+from roundtrip.release import Release
+
+
+def soak_seconds(release: Release) -> float:
+    """The soak of this release: the environment's when it shortens it, else the plan's."""
+    shortened = release.environment("production").soak_seconds
+    return release.plan.production.soak_seconds if shortened is None else shortened
+
+
+def settings(release: Release, stage: str, gate: str) -> Gate:
+    """The plan's gate with what the environment changes in it, and the soak's time when it is the soak gate."""
+    changed = release.environment(stage).gates.get(gate)
+    changes = changed.model_dump(exclude_none=True) if changed else {}
+    settled = release.plan.gates[gate].model_copy(update=changes)
+    if gate != release.plan.production.soak_gate:
+        return settled
+    soak = soak_seconds(release)
+    times = {
+        "minimum_seconds": max(settled.minimum_seconds, soak),
+        "deadline_seconds": settled.deadline_seconds + soak,
+    }
+    return settled.model_copy(update=times)
+
+
+def stated_traffic(release: Release, stage: str, service: str) -> float | None:
+    """Requests per second that the environment states for a service, or what it states for all of them together.
+
+    None when it states none. The sum of all is the most that one of them can get.
+    """
+    environment = release.environment(stage)
+    if service in environment.expected_requests_per_second:
+        return environment.expected_requests_per_second[service]
+    return environment.traffic.requests_per_second if environment.traffic else None
