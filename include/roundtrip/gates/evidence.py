@@ -89,7 +89,9 @@ class Sample:
     """by the metric's name in the plan"""
     stable: Mapping[str, Counts]
     missing: Mapping[str, str] = field(default_factory=dict)
-    """`arm/metric` -> why it could not be read this time; its counts are those of the sample before"""
+    """`arm/metric` or `guard-rail/name` -> why it could not be read this time; counts are those of the sample before"""
+    guard_rails: Mapping[str, float] = field(default_factory=dict)
+    """the largest value that a process of the canary's version shows, by guard rail"""
 
     def arm(self, arm: Arm) -> Mapping[str, Counts]:
         return self.canary if arm == "canary" else self.stable
@@ -102,6 +104,7 @@ class Sample:
             "canary": {name: counts.to_json() for name, counts in self.canary.items()},
             "stable": {name: counts.to_json() for name, counts in self.stable.items()},
             "missing": dict(self.missing),
+            "guard_rails": dict(self.guard_rails),
         }
 
     @classmethod
@@ -113,6 +116,7 @@ class Sample:
             {name: Counts.from_json(counts) for name, counts in data["canary"].items()},
             {name: Counts.from_json(counts) for name, counts in data["stable"].items()},
             dict(data["missing"]),
+            dict(data.get("guard_rails", {})),  # a recording from before there were any has none
         )
 
 

@@ -54,17 +54,21 @@ class RawScrape:
     at: datetime
     readings: tuple[Reading, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
-    """`arm/metric` -> why, beginning with the cause (`reading.missing_because`)"""
+    """`arm/metric` or `guard-rail/name` -> why, beginning with the cause (`reading.missing_because`)"""
+    guard_rails: Mapping[str, float] = field(default_factory=dict)
+    """the largest value that a process of the canary's version shows, by guard rail; not folded"""
 
 
 def merged(at: datetime, scrapes: Iterable[RawScrape]) -> RawScrape:
     """Scrapes of several sources as one, of the moment `at`."""
     readings: list[Reading] = []
     missing: dict[str, str] = {}
+    guard_rails: dict[str, float] = {}
     for scrape in scrapes:
         readings += scrape.readings
         missing.update(scrape.missing)
-    return RawScrape(at, tuple(readings), missing)
+        guard_rails.update(scrape.guard_rails)
+    return RawScrape(at, tuple(readings), missing, guard_rails)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """The gate: takes samples, has them judged, and carries the verdict out. The rim; every rule about evidence
-is in `sequential`.
+is in `sequential` and `guard_rails`.
 
 Rules:
 1. A sample is in the ledger before it is judged, and what is judged is what the ledger gave back. So a gate
@@ -21,9 +21,9 @@ from datetime import datetime, timedelta
 from roundtrip.errors import RoundtripError
 from roundtrip.gates.evidence import Baseline, Counts, Decision, MetricEvidence, Sample, Verdict
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
+from roundtrip.gates.guard_rails import Guarded
 from roundtrip.gates.needs import Need, sentence
 from roundtrip.gates.reading import Source
-from roundtrip.gates.sequential import Judge
 from roundtrip.ledger.ledger import Event, Ledger, utc_now
 from roundtrip.plan.model import Gate
 
@@ -127,7 +127,7 @@ class _Watch:
         self._setup = setup
         self._ledger = ledger
         self._since = since
-        self._judge = Judge(
+        self._judge = Guarded(
             self.gate,
             {name: Baseline(Counts.from_json(one)) for name, one in started.data["baselines"].items()},
         )
@@ -137,7 +137,7 @@ class _Watch:
     @classmethod
     def resume(cls, setup: GateSetup, ledger: Ledger, now: datetime) -> _Watch:
         """Begins the gate, or goes on where its samples end."""
-        Judge(setup.gate, setup.baselines)  # a gate that cannot be judged is refused before it is started
+        Guarded(setup.gate, setup.baselines)  # a gate that cannot be judged is refused before it is started
         started = ledger.append_once(setup.release, "gate.started", setup.gate_id, _started(setup))
         watch = cls(setup, ledger, started, now)
         for event in samples(ledger, setup.release, setup.gate_id):
@@ -151,7 +151,8 @@ class _Watch:
         previous = self._state.previous
         at = max(now, previous.at) if previous else now
         scrapes = await asyncio.gather(*(source.read(at) for source in sources))
-        totals = absorb(self._totals, merged(at, scrapes))
+        scrape = merged(at, scrapes)
+        totals = absorb(self._totals, scrape)
         names = [metric.name for metric in self.gate.metrics]
         sample = Sample(
             number=previous.number + 1 if previous else 0,
@@ -160,6 +161,7 @@ class _Watch:
             canary=totals.of("canary", names),
             stable=totals.of("stable", names),
             missing=totals.missing,
+            guard_rails=scrape.guard_rails,
         )
         data = {**sample.to_json(), "counters": totals.to_json()}
         key = f"{self._setup.gate_id}#{sample.number}"
@@ -177,6 +179,7 @@ class _Watch:
             "reason": decision.reason,
             "cause": decision.cause.value if decision.cause else None,
             "metrics": {name: one.to_json() for name, one in decision.metrics.items()},
+            "guard_rails": dict(self._state.previous.guard_rails),
             "seconds": (self._state.previous.at - self._state.began).total_seconds(),
             "samples": self._state.previous.number + 1,
             "environment": self._setup.environment,
@@ -192,6 +195,12 @@ class _Watch:
             f"evidence against {one.evidence_against:.3g}/{one.against_needed:.3g}, "
             f"for {one.evidence_for:.3g}/{one.for_needed:.3g}"
             for name, one in self.decision.metrics.items()
+        ]
+        shown = self._state.previous.guard_rails if self._state.previous else {}
+        each += [
+            f"guard rail {rail.name} {shown[rail.name]:g} of at most {rail.at_most:g}"
+            for rail in self.gate.guard_rails
+            if rail.name in shown
         ]
         latest = ""
         if self._state.began is not None and self._state.previous is not None:

@@ -20,7 +20,7 @@ from roundtrip import durable
 from roundtrip.errors import EvidenceError, RoundtripError
 from roundtrip.gates.evidence import Baseline, Counts, Decision, Sample
 from roundtrip.gates.gate import samples
-from roundtrip.gates.sequential import Judge
+from roundtrip.gates.guard_rails import Guarded
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.model import Gate
 
@@ -57,7 +57,7 @@ class Recording:
 
     def judged(self, gate: Gate | None = None) -> Iterator[tuple[Sample, Decision]]:
         """Each sample with the decision after it, up to the first verdict; `gate`: with other settings."""
-        judge = Judge(gate or self.gate, self.baselines)
+        judge = Guarded(gate or self.gate, self.baselines)
         state = judge.start()
         for sample in self.samples:
             state, decision = judge.fold(state, sample, sample.at)

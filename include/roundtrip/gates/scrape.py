@@ -17,10 +17,11 @@ import httpx
 from roundtrip.errors import EvidenceError, MetricRenamedError, TargetVanishedError
 from roundtrip.gates.evidence import ARMS, Arm, Counts
 from roundtrip.gates.fold import RawScrape, Reading
+from roundtrip.gates.guard_rails import column, shown
 from roundtrip.gates.names import FRONT_DOOR, FRONT_DOOR_ALIVE, IGNORED_ROUTES, SERVICES, front_door_service
 from roundtrip.gates.page import Page
 from roundtrip.gates.reading import Limits, Versions, all_missing, fetch, missing_because
-from roundtrip.plan.model import Metric
+from roundtrip.plan.model import GuardRail, Metric
 
 
 @dataclass(frozen=True)
@@ -60,36 +61,48 @@ class FrontDoor:
 
 @dataclass(frozen=True)
 class Services:
-    """The processes' own counters: for what does not come through the front door."""
+    """The processes' own counters: for what does not come through the front door, and for guard rails."""
 
     targets: Path
     metrics: tuple[Metric, ...]
     versions: Versions
     limits: Limits = field(default_factory=Limits)
+    guard_rails: tuple[GuardRail, ...] = ()
 
     async def read(self, at: datetime) -> RawScrape:
         try:
             listed = await asyncio.to_thread(read_targets, self.targets)
         except EvidenceError as error:
-            return RawScrape(at, (), all_missing(self.metrics, error))
-        wanted = {metric.service for metric in self.metrics}
+            rails = {column(rail): missing_because(error) for rail in self.guard_rails}
+            return RawScrape(at, (), all_missing(self.metrics, error) | rails)
+        wanted = {metric.service for metric in self.metrics} | {rail.service for rail in self.guard_rails}
         addresses = sorted({one.address for one in listed if one.service in wanted})
         found = await asyncio.gather(*(_page_or_error(address, self.limits) for address in addresses))
         pages = dict(zip(addresses, found, strict=True))
         readings: list[Reading] = []
         missing: dict[str, str] = {}
+        guard_rails: dict[str, float] = {}
         for metric in self.metrics:
             for arm in ARMS:
-                here = [one for one in listed if one.is_of(metric.service, self.versions.of(arm))]
                 try:
+                    here = self._of(listed, metric.service, self.versions.of(arm))
                     readings += [_reading_of(pages[one.address], one.address, metric, arm) for one in here]
                 except EvidenceError as error:
                     missing[f"{arm}/{metric.name}"] = missing_because(error)
-                if not here:
-                    where = f"{metric.service} {self.versions.of(arm)}"
-                    gone = TargetVanishedError(f"no process of {where} is listed in {self.targets.name}")
-                    missing[f"{arm}/{metric.name}"] = missing_because(gone)
-        return RawScrape(at, tuple(readings), missing)
+        for rail in self.guard_rails:
+            try:
+                here = self._of(listed, rail.service, self.versions.canary)
+                guard_rails[rail.name] = max(shown(pages[one.address], one.address, rail) for one in here)
+            except EvidenceError as error:
+                missing[column(rail)] = missing_because(error)
+        return RawScrape(at, tuple(readings), missing, guard_rails)
+
+    def _of(self, listed: list[Listed], service: str, version: str) -> list[Listed]:
+        """The processes of one version; at least one. Raises TargetVanishedError."""
+        here = [one for one in listed if one.is_of(service, version)]
+        if not here:
+            raise TargetVanishedError(f"no process of {service} {version} is listed in {self.targets.name}")
+        return here
 
 
 @dataclass(frozen=True)

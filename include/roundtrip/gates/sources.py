@@ -25,8 +25,8 @@ def sources(
     found: list[Source] = []
     if at_door:
         found.append(FrontDoor(front_door, at_door, versions))
-    if inside:
-        found.append(Services(services, inside, versions))
+    if inside or gate.guard_rails:
+        found.append(Services(services, inside, versions, guard_rails=tuple(gate.guard_rails)))
     if asked:
         if prometheus is None:
             raise GateError(

@@ -210,10 +210,25 @@ class Metric(Part):
         return self
 
 
+class GuardRail(Part):
+    """What no process of the new version may show, not even once; not compared with anything."""
+
+    name: Name
+    service: Annotated[Name, Field(description="whose processes' pages are read, as by source services")]
+    series: Annotated[SeriesName, Field(description="gauge, or counter since the process began")]
+    at_most: Annotated[
+        float, Field(allow_inf_nan=False, description="any value above it is a FAIL at once")
+    ] = 0.0
+
+
 class Gate(Part):
     """How evidence becomes a verdict (plan 3.1, 3.4)."""
 
     metrics: Annotated[list[Metric], Field(min_length=1)]
+    guard_rails: Annotated[
+        list[GuardRail],
+        Field(description="absolute limits beside the comparison: one event is enough, warm-up or not"),
+    ] = []
     false_alarm: Annotated[
         float, Field(gt=0, lt=0.5, description="probability of FAIL without harm, whole gate")
     ] = 0.01
@@ -228,6 +243,14 @@ class Gate(Part):
     minimum_requests: Annotated[
         int, Field(ge=1, description="canary requests a metric needs before it can pass")
     ] = 100
+
+    @model_validator(mode="after")
+    def _guard_rails_have_names_of_their_own(self) -> Self:
+        names = [rail.name for rail in self.guard_rails]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"guard_rails: named twice: {', '.join(twice)}")
+        return self
 
 
 class Staging(Part):
@@ -324,6 +347,11 @@ class Plan(Part):
             for metric in gate_.metrics:
                 if metric.service not in self.services:
                     problems.append(f"gates.{name}.metrics.{metric.name}: no service '{metric.service}'")
+            problems += [
+                f"gates.{name}.guard_rails.{rail.name}: no service '{rail.service}' with a page of metrics"
+                for rail in gate_.guard_rails
+                if rail.service not in self.services or self.services[rail.service].metrics is None
+            ]
         for name, service in self.services.items():
             problems += [
                 f"services.{name}.environment: '{variable}' is not in variables"
