@@ -43,7 +43,7 @@ def test_a_counter_that_began_again_counts_from_zero():
 
 
 def test_a_process_with_a_new_start_time_began_again_also_when_its_counter_is_higher_already():
-    before, after = reading(10, 0, started=1.0), reading(50, 2, started=2.0)
+    before, after = reading(10, 0, started=1.0), reading(50, 2, started=NOON.timestamp() + 0.5)
     assert canary(folded([before], [after])) == Counts(50, 2)
 
 
@@ -144,7 +144,21 @@ def test_nothing_is_lost_but_what_came_between_a_scrape_and_a_restart(growths, r
     shown, scrapes, started = 100, [[reading(100, started=0.0)]], 0.0
     for number, growth in enumerate(growths):
         if number in resets:
-            shown, started = 0, started + 1
+            shown, started = 0, NOON.timestamp() + number
         shown += growth
         scrapes.append([reading(shown, started=started)])
     assert canary(folded(*scrapes)) == Counts(sum(growths))
+
+
+def test_a_counter_that_falls_in_the_same_process_is_broken_and_stays_as_it_was():
+    """Were it taken for a restart, all that it shows would be counted again, as if it were good."""
+    totals = folded(
+        [reading(1000, 200, started=5.0)],
+        [reading(1100, 220, started=5.0)],
+        [reading(900, 0, started=5.0)],
+    )
+    assert canary(totals) == Counts(100, 20)
+    assert totals.missing == {COLUMN: "source-unreadable: a:1 counts less than before, in the same process"}
+    back = absorb(totals, RawScrape(NOON + timedelta(seconds=9), (reading(1150, 230, started=5.0),)))
+    assert canary(back) == Counts(150, 30)
+    assert back.missing == {}

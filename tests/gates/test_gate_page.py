@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from roundtrip.errors import EvidenceError
+from roundtrip.errors import EvidenceError, MetricRenamedError
 from roundtrip.gates.evidence import Counts
 from roundtrip.gates.names import SERVICES
 from roundtrip.gates.page import Page
@@ -68,6 +68,30 @@ def test_a_type_without_a_sample_promises_the_series():
     assert shown.counts(metric(), HTTP, everything) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "one", "names", "problem"),
+    [
+        ("orders_received_total 3\n", metric(), ORDERS, "shows no order_errors_total"),
+        (
+            'http_requests_total{status="500"} 3\n',
+            metric(),
+            HTTP,
+            "expected a label code of three digits, got None",
+        ),
+        (
+            'http_requests_total{code="5xx"} 3\n',
+            metric(),
+            HTTP,
+            "expected a label code of three digits, got '5xx'",
+        ),
+        ('http_requests_total{code="200"} 3\n', SLOW, HTTP, "shows no http_request_duration_seconds"),
+    ],
+)
+def test_a_page_that_could_not_show_a_bad_one_is_no_evidence_that_there_was_none(text, one, names, problem):
+    with pytest.raises(MetricRenamedError, match=problem):
+        page(text).counts(one, names, everything)
+
+
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-3", "1e300", "0.5"])
 def test_a_value_that_is_no_count_is_an_error_and_no_zero(value):
     text = f'# TYPE http_requests_total counter\nhttp_requests_total{{code="200"}} {value}\n'
@@ -79,6 +103,12 @@ def test_a_value_that_is_no_count_is_an_error_and_no_zero(value):
 def test_a_page_that_is_something_else_is_an_error(text):
     with pytest.raises(EvidenceError, match="is not Prometheus text"):
         page(text)
+
+
+def test_a_series_that_is_shown_twice_is_an_error():
+    line = 'http_requests_total{code="200"} 5\n'
+    with pytest.raises(EvidenceError, match="shows 1 series twice"):
+        page("# TYPE http_requests_total counter\n" + line + line)
 
 
 REAL = """# TYPE http_requests_total counter

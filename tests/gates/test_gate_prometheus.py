@@ -74,6 +74,7 @@ PLATFORM = {
     "down": [("1.0.0", page(50)), ("1.1.0", page(5)), ("1.1.0", page(5))],
     "quiet": [("1.0.0", page(50)), ("1.1.0", QUIET)],
     "renamed": [("1.0.0", page(50)), ("1.1.0", RENAMED)],
+    "hiding": [("1.0.0", HISTOGRAM), ("1.1.0", "orders_received_total 40\n")],
     "workers": [("1.0.0", HISTOGRAM), ("1.1.0", HISTOGRAM)],
     "bent": [("1.0.0", page(50)), ("1.1.0", page(5))],
     "failing": [("1.0.0", page(50)), ("1.1.0", page(50))],
@@ -125,7 +126,7 @@ def test_both_arms_are_counted_by_process_and_health_checks_are_not(server):
 def test_a_process_that_restarts_is_counted_from_zero_and_one_that_goes_keeps_what_it_brought(server):
     _, new, other = server.of("leaving")
     began = absorb(None, read(source(server, errors("leaving"))))
-    new.text = page(2, 1, started=2000)
+    new.text = page(2, 1, started=int(datetime.now(UTC).timestamp()) + 1)
     other.text = page(130)
     server.until('http_requests_total{service="leaving",code="503"}', 1)
     server.until('max(http_requests_total{service="leaving",code="200"})', 130)
@@ -187,6 +188,14 @@ def test_a_process_that_names_its_metric_otherwise_is_missing_by_name(server):
 
 
 @needs_prometheus
+def test_a_process_without_the_counter_of_errors_hides_them(server):
+    why = read(source(server, ORDERS.model_copy(update={"service": "hiding"}))).missing
+    assert list(why) == ["canary/orders"]
+    assert why["canary/orders"].startswith("metric-renamed: ")
+    assert "shows no order_errors_total" in why["canary/orders"]
+
+
+@needs_prometheus
 def test_what_was_scraped_too_long_ago_is_no_evidence_although_the_server_still_shows_it(server):
     steady = source(server, errors("steady"), stale_seconds=5)
     assert read(steady, after=4).missing == {}
@@ -234,7 +243,7 @@ def test_a_proxys_series_are_zero_until_the_first_request_and_all_of_them_count(
 
 
 @needs_prometheus
-@pytest.mark.parametrize(("marker", "value"), enumerate(["NaN", "-5", "0.5", "1e300", "+Inf"]))
+@pytest.mark.parametrize(("marker", "value"), list(enumerate(["NaN", "-5", "0.5", "1e300", "+Inf"])))
 def test_a_value_that_is_no_count_is_missing(server, marker, value):
     _, new = server.of("bent")
     new.text = f'http_requests_total{{code="200"}} {value}\nmarker {marker}\n'

@@ -3,7 +3,9 @@
 Rules:
 1. What a counter had when the gate began is not counted.
 2. A counter that went down, or whose process has a new start time, began again at zero: all it shows is
-   counted. What it counted between the last scrape and its end is lost; nobody can know it.
+   counted. What it counted between the last scrape and its end is lost; nobody can know it. One that went down in the
+   same process, or whose new start time is before the gate, when the old process was read, is broken: it stays as it
+   was, and the arm is missing. Were it believed, what was counted before the gate would be the gate's.
 3. A process first seen later is counted from zero when its start time is after the gate's beginning, else
    from what it showed first.
 4. A process that vanished keeps what it brought. Growth that no front door could serve is no evidence: the
@@ -22,6 +24,9 @@ from roundtrip.gates.evidence import Arm, Counts
 
 MAX_REQUESTS_PER_SECOND = 10_000_000
 """More than that from one process is a broken counter."""
+
+MOST_CLOCK_DIFFERENCE_SECONDS = 3600.0
+"""A process that began later than this from now did not."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,10 @@ def _absorb_one(totals: Totals, reading: Reading, at: datetime) -> Totals:
             "a broken counter"
         )
         return replace(totals, missing={**totals.missing, reading.column: why})
+    broken = _broken(before, reading, totals.began, at)
+    if broken:
+        why = f"{EvidenceError.cause}: {reading.instance} {broken}"
+        return replace(totals, missing={**totals.missing, reading.column: why})
     if _is_gone(before, reading):
         why = f"{MetricRenamedError.cause}: {reading.instance} has no series for it any more"
         return replace(totals, missing={**totals.missing, reading.column: why})
@@ -133,6 +142,22 @@ def _absorb_one(totals: Totals, reading: Reading, at: datetime) -> Totals:
         {**totals.last, reading.counter: Last(reading.counts, reading.started)},
         totals.missing,
     )
+
+
+def _broken(before: Last | None, reading: Reading, began: datetime, at: datetime) -> str:
+    """Why a reading cannot be true; empty when it can."""
+    if reading.started is None:
+        return ""
+    if reading.started > at.timestamp() + MOST_CLOCK_DIFFERENCE_SECONDS:
+        return f"began {reading.started - at.timestamp():.0f} s from now"
+    if before is None or before.started is None:
+        return ""
+    if reading.started != before.started and reading.started < max(before.started, began.timestamp()):
+        return f"began at {reading.started:.0f} of all times, at first at {before.started:.0f}"
+    fell = reading.counts.total < before.counts.total or reading.counts.bad < before.counts.bad
+    if fell and not reading.absent and reading.started == before.started:
+        return "counts less than before, in the same process"
+    return ""
 
 
 def _is_gone(before: Last | None, reading: Reading) -> bool:

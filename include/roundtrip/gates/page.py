@@ -3,22 +3,27 @@
 Rules:
 1. A page that does not parse, and a value that is no count, are an EvidenceError, never a zero.
 2. A latency bound has to be one of the histogram's own buckets; between two buckets nothing is known.
-3. A process that promises a series and had no request yet shows its type without a sample: that is a zero.
+3. A process that promises a series and had no request yet shows its type without a sample: that is a zero. One that
+   does not promise the counter of errors, or counts without a status code, hides errors: that is no zero.
+4. A series that is shown twice is an EvidenceError: it would be counted twice.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample as Series
 
-from roundtrip.errors import EvidenceError
+from roundtrip.errors import EvidenceError, MetricRenamedError
 from roundtrip.gates.evidence import Counts, whole
 from roundtrip.gates.names import SERVER_ERRORS, STARTED, Names
 from roundtrip.plan.model import Metric
+
+STATUS_CODE = re.compile(r"[0-9]{3}")
 
 Labels = Callable[[dict[str, str]], bool]
 
@@ -44,14 +49,24 @@ class Page:
             raise EvidenceError(
                 f"is not Prometheus text: {error}", where=where, remedy="look at that page in a browser"
             ) from error
+        named = {(one.name, tuple(sorted(one.labels.items()))) for one in series}
+        if len(named) != len(series):
+            raise EvidenceError(
+                f"shows {len(series) - len(named)} series twice",
+                where=where,
+                remedy="look at that page in a browser; what is shown twice would be counted twice",
+            )
         return cls(where, tuple(series), frozenset(families))
 
     def has(self, names: Names) -> bool:
         return names.total in self.families
 
     def started(self) -> float | None:
-        """Unix time when the process began, when it says so."""
-        return next((one.value for one in self.series if one.name == STARTED), None)
+        """Unix time when the process began, when it says so. Raises EvidenceError when that is no time."""
+        value = next((one.value for one in self.series if one.name == STARTED), None)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise EvidenceError(f"{STARTED}: expected a time, got {value!r}", where=self.where)
+        return value
 
     def counts(self, metric: Metric, names: Names, counted: Labels) -> Counts | None:
         """Counts of `metric` over the series whose labels are counted; None when there is no such series."""
@@ -61,14 +76,17 @@ class Page:
         if not total:
             return None
         if names.errors is not None:
+            self._refuse_unpromised(names.errors, metric)
             errors = self._of(names.errors, counted)
         else:
+            self._refuse_without_code(total, metric)
             errors = [one for one in total if one.labels.get("code") in SERVER_ERRORS]
         return Counts(self._sum(total), self._sum(errors))
 
     def _slow(self, metric: Metric, names: Names, counted: Labels) -> Counts | None:
         buckets = self._of(f"{names.seconds}_bucket", counted)
         if not buckets:
+            self._refuse_unpromised(names.seconds, metric)
             return None
         bound = metric.slower_than_seconds
         all_of_them = [one for one in buckets if self._edge(one) == math.inf]
@@ -83,6 +101,24 @@ class Page:
         total = self._sum(all_of_them)
         # A process may count between the two lines; a negative number of slow ones would be refused.
         return Counts(total, max(0, total - self._sum(quick)))
+
+    def _refuse_without_code(self, series: Iterable[Series], metric: Metric) -> None:
+        for one in series:
+            code = one.labels.get("code")
+            if code is None or not STATUS_CODE.fullmatch(code):
+                raise MetricRenamedError(
+                    f"{one.name}: expected a label code of three digits, got {code!r}: errors cannot be told",
+                    where=self.where,
+                    remedy=f"mend the label, or the series of metric {metric.name}",
+                )
+
+    def _refuse_unpromised(self, name: str, metric: Metric) -> None:
+        if name not in self.families:
+            raise MetricRenamedError(
+                f"shows no {name}",
+                where=self.where,
+                remedy=f"name the series that it has in metric {metric.name}, or let it show this one",
+            )
 
     def _edge(self, bucket: Series) -> float:
         text = bucket.labels.get("le", "")

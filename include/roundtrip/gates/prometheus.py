@@ -140,14 +140,16 @@ class Prometheus:
             answer.refuse_old(at, self.stale_seconds, where)
             if question.series.of_proxy:
                 return _of_proxy(question, answer, where, other)
-            readings = [
-                _reading(question, answer, instance, where)
-                for instance in _scraped(answer.instances(question.series, where, only=(UP,)), where)
-            ]
-            silent = {one.instance for one in readings if one.absent}
-            if silent:
-                await self._refuse_unpromised(question, silent)
-            return readings
+            scraped = _scraped(answer.instances(question.series, where, only=(UP,)), where)
+            found = answer.instances(question.series, where)
+            lacking: dict[str, AbstractSet[str]] = {
+                instance: absent
+                for instance in scraped
+                if (absent := set(question.counted) - {one.name for one in found[instance]})
+            }
+            if lacking:
+                await self._refuse_unpromised(question, lacking)
+            return [_reading(question, answer, instance, where) for instance in scraped]
         except EvidenceError as error:
             return error
 
@@ -162,25 +164,25 @@ class Prometheus:
             raise EvidenceError("answered a query without a result", where=self.server.url)
         return result
 
-    async def _refuse_unpromised(self, question: _Question, silent: AbstractSet[str]) -> None:
-        """Raises MetricRenamedError when one of the `silent` processes does not promise the series (rule 4)."""
+    async def _refuse_unpromised(self, question: _Question, lacking: Mapping[str, AbstractSet[str]]) -> None:
+        """Raises MetricRenamedError when a process does not promise a series that it lacks (rule 4)."""
         told = await self._ask(f"targets/metadata?{_encoded(question)}")
-        name = question.series.seconds if question.metric.kind == "slow" else question.series.total
-        known = {name, name.removesuffix("_total")}  # OpenMetrics names a counter without its ending
+        promised: dict[str, set[str]] = {}
         try:
-            promising = {
-                _instance(one["target"], question.series, self.server.url)
-                for one in told
-                if one["metric"] in known
-            }
+            for one in told:
+                instance = _instance(one["target"], question.series, self.server.url)
+                # OpenMetrics names a counter without its ending, and both formats a histogram without _bucket.
+                names = {one["metric"], f"{one['metric']}_total", f"{one['metric']}_bucket"}
+                promised.setdefault(instance, set()).update(names)
         except (KeyError, TypeError) as error:
             raise EvidenceError("does not tell what its targets promise", where=self.server.url) from error
-        for instance in sorted(silent - promising):
-            raise MetricRenamedError(
-                f"shows no {name}",
-                where=instance,
-                remedy=f"name the series that it has in metric {question.metric.name}",
-            )
+        for instance, names in sorted(lacking.items()):
+            for name in sorted(names - promised.get(instance, set())):
+                raise MetricRenamedError(
+                    f"shows no {name}",
+                    where=instance,
+                    remedy=f"name the series that it has in metric {question.metric.name}",
+                )
 
     async def _ask(self, path: str, form: Mapping[str, str] | None = None) -> Any:
         url = f"{self.server.url.rstrip('/')}/api/v1/{path}"
@@ -255,7 +257,8 @@ def _scraped(targets: Mapping[str, Sequence[OneSeries]], where: str) -> list[str
 
 
 def _reading(question: _Question, answer: _Answer, instance: str, where: str) -> Reading:
-    page = _page(question.series, answer.instances(question.series, where)[instance], where)
+    found = answer.instances(question.series, where)[instance]
+    page = _page(question, found, where)
     counts = page.counts(question.metric, question.names, _is_of_users)
     return Reading(
         question.arm,
@@ -308,15 +311,21 @@ def _by_question(result: Iterable[Mapping[str, Any]], count: int) -> list[_Answe
     return [_Answer(tuple(a), tuple(b)) for a, b in zip(values, times, strict=True)]
 
 
-def _page(series: Series, found: Iterable[OneSeries], where: str) -> Page:
-    """The series as a page of one process, with the status code where pages have it."""
+def _page(question: _Question, found: Sequence[OneSeries], where: str) -> Page:
+    """The series as a page of one process, with the status code where pages have it.
+
+    What the process promises was asked of the server (rule 4); a proxy promises nothing but what it shows.
+    """
+    series = question.series
     renamed = [
         one._replace(labels={**one.labels, "code": one.labels[series.code_label]})
         if series.code_label in one.labels
         else one
         for one in found
     ]
-    return Page(where, tuple(renamed), frozenset())
+    names = {one.name for one in found}
+    promised = names if series.of_proxy else {*names, *question.counted, series.seconds}
+    return Page(where, tuple(renamed), frozenset(promised))
 
 
 def _instance(labels: Mapping[str, str], series: Series, where: str) -> str:

@@ -86,7 +86,7 @@ class Services:
             for arm in ARMS:
                 try:
                     here = self._of(listed, metric.service, self.versions.of(arm))
-                    readings += [_reading_of(pages[one.address], one.address, metric, arm) for one in here]
+                    readings += [reading_of(pages[one.address], one.address, metric, arm) for one in here]
                 except EvidenceError as error:
                     missing[f"{arm}/{metric.name}"] = missing_because(error)
         for rail in self.guard_rails:
@@ -134,7 +134,8 @@ def read_targets(path: Path) -> list[Listed]:
         ) from error
 
 
-def _reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Arm) -> Reading:
+def reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Arm) -> Reading:
+    """What one process's page says of a metric. Raises EvidenceError, also the one that stands for its page."""
     if isinstance(page, EvidenceError):
         raise page
     names = next((names for names in SERVICES if page.has(names)), None)
