@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from arms import NOON, gate, metric
+from arms import gate, metric
 from prometheus_client import CollectorRegistry, Counter, start_http_server
 from servers import Answers, FrontDoorServer, free_port, serving, traefik
 
@@ -32,7 +33,7 @@ SLOW = metric("slow", kind="slow", slower_than_seconds=0.1)
 
 
 def read(source: FrontDoor | Services) -> RawScrape:
-    return asyncio.run(source.read(NOON))
+    return asyncio.run(source.read(datetime.now(UTC)))
 
 
 def counts(scrape: RawScrape, column: str) -> Counts:

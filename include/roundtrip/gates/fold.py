@@ -4,7 +4,7 @@ Rules:
 1. What a counter had when the gate began is not counted.
 2. A counter that went down, or whose process has a new start time, began again at zero: all it shows is
    counted. What it counted between the last scrape and its end is lost; nobody can know it. One that went down in the
-   same process, or whose new start time is before the gate, when the old process was read, is broken: it stays as it
+   same process, or whose new start time is long before the gate, when the old process was read, is broken: it stays as it
    was, and the arm is missing. Were it believed, what was counted before the gate would be the gate's.
 3. A process first seen later is counted from zero when its start time is after the gate's beginning, else
    from what it showed first.
@@ -26,7 +26,7 @@ MAX_REQUESTS_PER_SECOND = 10_000_000
 """More than that from one process is a broken counter."""
 
 MOST_CLOCK_DIFFERENCE_SECONDS = 3600.0
-"""A process that began later than this from now did not."""
+"""A process that began later than this from now did not; hosts disagree about the time, and about their own start."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ def _broken(before: Last | None, reading: Reading, began: datetime, at: datetime
         return f"began {reading.started - at.timestamp():.0f} s from now"
     if before is None or before.started is None:
         return ""
-    if reading.started != before.started and reading.started < max(before.started, began.timestamp()):
+    earliest = max(before.started, began.timestamp() - MOST_CLOCK_DIFFERENCE_SECONDS)
+    if reading.started != before.started and reading.started < earliest:
         return f"began at {reading.started:.0f} of all times, at first at {before.started:.0f}"
     fell = reading.counts.total < before.counts.total or reading.counts.bad < before.counts.bad
     if fell and not reading.absent and reading.started == before.started:

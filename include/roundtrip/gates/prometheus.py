@@ -142,7 +142,7 @@ class Prometheus:
                 return _of_proxy(question, answer, where, other)
             scraped = _scraped(answer.instances(question.series, where, only=(UP,)), where)
             found = answer.instances(question.series, where)
-            lacking: dict[str, AbstractSet[str]] = {
+            lacking: dict[str, set[str]] = {
                 instance: absent
                 for instance in scraped
                 if (absent := set(question.counted) - {one.name for one in found[instance]})
@@ -176,8 +176,8 @@ class Prometheus:
                 promised.setdefault(instance, set()).update(names)
         except (KeyError, TypeError) as error:
             raise EvidenceError("does not tell what its targets promise", where=self.server.url) from error
-        for instance, names in sorted(lacking.items()):
-            for name in sorted(names - promised.get(instance, set())):
+        for instance, absent in sorted(lacking.items()):
+            for name in sorted(absent - promised.get(instance, set())):
                 raise MetricRenamedError(
                     f"shows no {name}",
                     where=instance,
