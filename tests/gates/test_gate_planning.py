@@ -33,6 +33,23 @@ def test_the_time_that_is_told_is_near_the_time_that_it_takes(per_second, share,
     assert told / 2 <= statistics.median(took) <= told * 2
 
 
+@pytest.mark.parametrize(
+    ("per_second", "share", "error_rate"), [(50, 0.5, 0.0), (100, 0.2, 0.02), (20, 1.0, 0.0)]
+)
+def test_blocks_need_the_time_that_is_told(per_second, share, error_rate):
+    plan = gate(deadline_seconds=20_000, noise="bursts", burst_seconds=5, burst_ratio=4)
+    told = traffic_needed(plan, per_second, share, error_rate=error_rate)
+    judge = Judge(plan, {"errors": Baseline()} if share == 1 else None)
+    took = []
+    for seed in range(9):
+        kind = {"seconds": 20_000, "per_second": per_second, "share": share}
+        one = traffic(random.Random(seed), stable_rate=error_rate, canary_rate=error_rate, **kind)  # noqa: S311
+        decision, seconds = first_verdict(judge, one)
+        assert decision.verdict is Verdict.PASS
+        took.append(seconds)
+    assert told / 2.5 <= statistics.median(took) <= told * 2.5
+
+
 def test_a_gate_that_cannot_decide_by_its_deadline_is_refused_with_the_numbers():
     plan = gate(deadline_seconds=60)
     assert refuse_undecidable(plan, 100, 0.5) < 60

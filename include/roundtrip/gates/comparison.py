@@ -3,22 +3,42 @@
 Rules:
 1. Compared: bets on the ratio, with stable's simultaneous requests; for PASS also on the canary's own rate.
 2. Alone: bets on the canary's own rate, against bounds of what is recorded of stable.
-3. Bets on an interval are chosen before it is seen; requests that only one arm had wait for the other's.
+3. Bets on an interval or a block are chosen before it is seen; requests that only one arm had wait for the
+   other's.
+4. Independent requests: the unit is the interval between two samples. Bursts: the unit is the block
+   (`blocks`); where the plan says how bad a burst is at most, half of the bets against the canary are still on
+   intervals, on faults that are worse than that.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from roundtrip.errors import GateError
-from roundtrip.gates.eprocess import Bets, absolute, log_mean, rate_bounds, relative
+from roundtrip.gates.blocks import MEAN_STAKES, Block, above, as_bad, bounded, times_as_bad
+from roundtrip.gates.eprocess import RESTART_SECONDS, Bets, absolute, log_mean, rate_bounds, relative
 from roundtrip.gates.evidence import Baseline, Counts
-from roundtrip.plan.model import Metric
+from roundtrip.plan.model import Gate, Metric
 
 TOLERATED_PARTS = (0.02, 0.2, 0.5)
 """What PASS bets the canary's rate to be, in parts of the tolerated one."""
+
+BLOCK_RATIOS = (2.0, 4.0, 10.0)
+"""What FAIL bets the ratio in a block to be; a bet wins little less on its neighbours' ratios."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What was counted between two samples."""
+
+    begins: float
+    """seconds since the gate's first sample"""
+    ends: float
+    canary: Counts
+    stable: Counts
 
 
 @dataclass(frozen=True)
@@ -33,6 +53,9 @@ class MetricState:
     against: Bets = field(default_factory=lambda: Bets.of(()))
     within_ratio: Bets = field(default_factory=lambda: Bets.of(()))
     within_tolerance: Bets = field(default_factory=lambda: Bets.of(()))
+    block: Block | None = None
+    """None before the first growth, and always without bursts"""
+    against_in_blocks: Bets = field(default_factory=lambda: Bets.of(()))
 
     @property
     def uncompared(self) -> int:
@@ -41,60 +64,154 @@ class MetricState:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Canary beside stable, by ratio; and by tolerance where there is one."""
+class Rule(ABC):
+    """What is common to all: when bets begin anew, and how the bets of a metric become its evidence."""
 
     metric: Metric
+    gate: Gate
     false_pass: float
+    """for the bets of this metric"""
+
+    @property
+    def restarts(self) -> int:
+        """How many are planned."""
+        return int(self.gate.deadline_seconds // RESTART_SECONDS)
+
+    def due(self, seconds: float) -> int:
+        """How many restarts have begun by then."""
+        return min(self.restarts, int(seconds // RESTART_SECONDS))
+
+    @abstractmethod
+    def start(self) -> MetricState:
+        """Before the first growth."""
+
+    @abstractmethod
+    def grown(self, one: MetricState, growth: Growth) -> MetricState:
+        """With what was counted between two samples."""
+
+    def filled(
+        self, one: MetricState, growth: Growth, *, alone: bool = False
+    ) -> tuple[MetricState, Block | None]:
+        """With the growth in its block; and that block, when it is full and the next one has begun."""
+        length = self.gate.burst_seconds
+        if length is None:
+            raise RuntimeError("a gate without burst_seconds has no blocks")
+        block = one.block
+        if block is None:
+            block = Block.first(growth.begins, length)
+            begun = one.against_in_blocks.begun_anew(self.due(growth.begins))
+            one = replace(one, against_in_blocks=begun)
+        block = block.grown(growth.canary, growth.stable, growth.begins)
+        if not block.is_full(growth.ends, alone=alone):
+            return replace(one, block=block), None
+        return replace(one, block=Block.after(growth.ends, length)), block
+
+    def log_against(self, one: MetricState) -> float:
+        """Log of the e-value against "not worse than stable"."""
+        bets = [each for each in (one.against, one.against_in_blocks) if each.logs]
+        return log_mean([each.log_value_with_restarts(self.restarts) for each in bets])
+
+    def log_for(self, one: MetricState) -> float:
+        """Log of the e-value against "worse than tolerated"."""
+        return log_mean([each.log_value() for each in (one.within_ratio, one.within_tolerance) if each.logs])
+
+
+@dataclass(frozen=True)
+class Compared(Rule):
+    """Canary beside stable, by ratio; and by tolerance where there is one."""
 
     @property
     def ratios(self) -> tuple[float, ...]:
         """What PASS bets the ratio to be: below the tolerated one, as good, better."""
         return (math.sqrt(self.metric.tolerated_odds), 1.0, 0.5)
 
+    @property
+    def parts(self) -> tuple[float, ...]:
+        return TOLERATED_PARTS if self.metric.absolute_tolerance > 0 else ()
+
     def start(self) -> MetricState:
         return MetricState(
             against=Bets.of(self.metric.fail_odds),
             within_ratio=Bets.of(self.ratios),
-            within_tolerance=Bets.of(TOLERATED_PARTS),
+            within_tolerance=Bets.of(self.parts),
         )
 
-    def grown(self, one: MetricState, canary: Counts, stable: Counts, due: int) -> MetricState:
-        tolerance = self.metric.absolute_tolerance
-        grown = replace(
+    def grown(self, one: MetricState, growth: Growth) -> MetricState:
+        one = _waiting(_counted(one, growth), growth)
+        tolerance = absolute(self.parts, self.metric.absolute_tolerance, growth.canary)
+        one = replace(
             one,
-            canary=one.canary + canary,
-            stable=one.stable + stable,
-            pending=(one.pending[0] + canary, one.pending[1] + stable),
-            against=one.against.begun_anew(due),
-            within_tolerance=one.within_tolerance.grown(absolute(TOLERATED_PARTS, tolerance, canary)),
+            against=one.against.begun_anew(self.due(growth.begins)),
+            within_tolerance=one.within_tolerance.grown(tolerance),
         )
-        n, m = grown.pending
+        n, m = one.pending
         if n.total == 0 or m.total == 0:
-            return grown
+            return one
         return replace(
-            grown,
+            one,
             pending=(Counts(), Counts()),
-            against=grown.against.grown(relative(self.metric.fail_odds, 1.0, n, m)),
+            against=one.against.grown(relative(self.metric.fail_odds, 1.0, n, m)),
             within_ratio=one.within_ratio.grown(relative(self.ratios, self.metric.tolerated_odds, n, m)),
         )
 
-    def log_for(self, one: MetricState) -> float:
-        if self.metric.absolute_tolerance == 0:
-            return one.within_ratio.log_value()
-        return log_mean([one.within_ratio.log_value(), one.within_tolerance.log_value()])
+
+@dataclass(frozen=True)
+class ComparedInBursts(Compared):
+    """Canary beside stable, in blocks."""
+
+    @property
+    def burst_ratio(self) -> float:
+        """The worst that a burst can do."""
+        return self.gate.burst_ratio or math.inf
+
+    @property
+    def beyond_bursts(self) -> tuple[float, ...]:
+        """The ratios of faults that no burst explains; none where a burst may be of any size."""
+        limit = self.gate.burst_ratio
+        return tuple(limit * r for r in self.metric.fail_odds) if limit else ()
+
+    @property
+    def ratios_in_blocks(self) -> tuple[float, ...]:
+        """How many times as many bad ones as the canary PASS bets `tolerated_odds` times stable's requests have."""
+        return tuple(self.metric.tolerated_odds / r for r in self.ratios)
+
+    def start(self) -> MetricState:
+        begun = super().start()
+        return replace(begun, against=Bets.of(self.beyond_bursts), against_in_blocks=Bets.of(BLOCK_RATIOS))
+
+    def grown(self, one: MetricState, growth: Growth) -> MetricState:
+        one = _waiting(_counted(one, growth), growth)
+        n, m = one.pending
+        if n.total > 0 and m.total > 0:
+            one = replace(one, pending=(Counts(), Counts()))
+        if self.gate.burst_ratio:
+            against = one.against.begun_anew(self.due(growth.begins))
+            if n.total > 0 and m.total > 0:
+                against = against.grown(relative(self.beyond_bursts, self.gate.burst_ratio, n, m))
+            one = replace(one, against=against)
+        one, block = self.filled(one, growth)
+        if block is None:
+            return one
+        k, tolerance = self.metric.tolerated_odds, self.metric.absolute_tolerance
+        within = bounded(self.parts, tolerance, self.burst_ratio, block.canary) if self.parts else ()
+        against = one.against_in_blocks.grown(as_bad(BLOCK_RATIOS, block.canary, block.stable))
+        return replace(
+            one,
+            against_in_blocks=against.begun_anew(self.due(growth.ends)),
+            within_ratio=one.within_ratio.grown(
+                times_as_bad(self.ratios_in_blocks, k, block.canary, block.stable)
+            ),
+            within_tolerance=one.within_tolerance.grown(within),
+        )
 
 
 @dataclass(frozen=True)
-class Alone:
+class Alone(Rule):
     """Canary without stable beside it, against what is recorded."""
 
-    metric: Metric
     baseline: Baseline
     bound_alarm: float
-    """probability that the recorded rate is above its upper bound"""
-    false_pass: float
-    """for the bets; the lower bound takes as much again"""
+    """probability that the recorded rate is above its upper bound; the lower bound takes `false_pass`"""
 
     def __post_init__(self) -> None:
         if self.baseline.counts.total == 0 and self.metric.absolute_tolerance == 0:
@@ -120,15 +237,49 @@ class Alone:
     def start(self) -> MetricState:
         return MetricState(against=Bets.of(self.metric.fail_odds), within_tolerance=Bets.of(TOLERATED_PARTS))
 
-    def grown(self, one: MetricState, canary: Counts, stable: Counts, due: int) -> MetricState:
-        against = one.against.begun_anew(due)
+    def grown(self, one: MetricState, growth: Growth) -> MetricState:
+        one = _counted(one, growth)
+        against = one.against.begun_anew(self.due(growth.begins))
         return replace(
             one,
-            canary=one.canary + canary,
-            stable=one.stable + stable,
-            against=against.grown(absolute(self.metric.fail_odds, self.expected, canary)),
-            within_tolerance=one.within_tolerance.grown(absolute(TOLERATED_PARTS, self.tolerated, canary)),
+            against=against.grown(absolute(self.metric.fail_odds, self.expected, growth.canary)),
+            within_tolerance=one.within_tolerance.grown(
+                absolute(TOLERATED_PARTS, self.tolerated, growth.canary)
+            ),
         )
 
-    def log_for(self, one: MetricState) -> float:
-        return one.within_tolerance.log_value()
+
+@dataclass(frozen=True)
+class AloneInBursts(Alone):
+    """Canary without stable beside it, in blocks."""
+
+    def start(self) -> MetricState:
+        beyond = self.metric.fail_odds if self.gate.burst_ratio else ()
+        return replace(super().start(), against=Bets.of(beyond), against_in_blocks=Bets.of(MEAN_STAKES))
+
+    def grown(self, one: MetricState, growth: Growth) -> MetricState:
+        one = _counted(one, growth)
+        limit, odds = self.gate.burst_ratio, self.metric.fail_odds
+        if limit:
+            against = one.against.begun_anew(self.due(growth.begins))
+            one = replace(one, against=against.grown(absolute(odds, limit * self.expected, growth.canary)))
+        one, block = self.filled(one, growth, alone=True)
+        if block is None:
+            return one
+        most = limit or math.inf
+        against = one.against_in_blocks.grown(above(self.expected, block.canary))
+        return replace(
+            one,
+            against_in_blocks=against.begun_anew(self.due(growth.ends)),
+            within_tolerance=one.within_tolerance.grown(
+                bounded(TOLERATED_PARTS, self.tolerated, most, block.canary)
+            ),
+        )
+
+
+def _counted(one: MetricState, growth: Growth) -> MetricState:
+    return replace(one, canary=one.canary + growth.canary, stable=one.stable + growth.stable)
+
+
+def _waiting(one: MetricState, growth: Growth) -> MetricState:
+    return replace(one, pending=(one.pending[0] + growth.canary, one.pending[1] + growth.stable))

@@ -22,7 +22,9 @@ change over time.
    begin anew every RESTART_SECONDS, in equal parts; a part that has not begun yet counts as 1.
 
 The assumption: given the traffic, requests of one interval are bad independently. Noise that both arms share
-is harmless; bursts that hit one arm alone look like a fault of that arm.
+is harmless; bursts that hit one arm alone look like a fault of that arm, and are what `blocks` is for.
+
+E-processes: arXiv 2210.01948. Counts of arms compared at any time: 2011.03567; in deployments: 2205.14762.
 """
 
 from __future__ import annotations

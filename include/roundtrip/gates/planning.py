@@ -4,19 +4,26 @@ early.
 Rules:
 1. The time is what a canary as good as stable needs; with a bad one a gate ends sooner.
 2. It is an expectation; half of the gates need longer. A deadline of twice that is comfortable.
+3. In bursts it is a number of whole blocks, each with what it has on average: bursts that do come cost more.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from roundtrip.errors import GateError
-from roundtrip.gates.comparison import TOLERATED_PARTS, Compared
+from roundtrip.gates.blocks import BLOCK_BURSTS, GUARD_BURSTS, bounded, times_as_bad
+from roundtrip.gates.comparison import TOLERATED_PARTS, Compared, ComparedInBursts
 from roundtrip.gates.eprocess import log_mean
+from roundtrip.gates.evidence import Counts
 from roundtrip.plan.model import Gate, Metric
 
 MOST_REQUESTS = 10**12
 """More than this never comes."""
+
+LEAST_PROBABLE = 1e-9
+"""Numbers of bad requests in a block that are rarer than that are left out of an expectation."""
 
 
 def traffic_needed(
@@ -28,8 +35,18 @@ def traffic_needed(
     """
     if not 0 < canary_share <= 1 or requests_per_second <= 0 or not 0 <= error_rate < 1:
         raise RuntimeError(f"no traffic: {requests_per_second}/s, share {canary_share}, errors {error_rate}")
-    requests = max(_requests_needed(gate, metric, canary_share, error_rate) for metric in gate.metrics)
-    seconds = max(requests, gate.minimum_requests) / (requests_per_second * canary_share)
+    per_second = requests_per_second * canary_share
+    if gate.burst_seconds is None:
+        seconds = max(_requests_needed(gate, metric, canary_share, error_rate) for metric in gate.metrics)
+        seconds /= per_second
+    else:
+        counted = per_second * gate.burst_seconds * (BLOCK_BURSTS - GUARD_BURSTS)
+        blocks = max(
+            _blocks_needed(gate, metric, counted, canary_share, error_rate) for metric in gate.metrics
+        )
+        # A block that would have no canary request lasts until it has one.
+        seconds = blocks * gate.burst_seconds * BLOCK_BURSTS * max(1.0, 1 / counted)
+    seconds = max(seconds, gate.minimum_requests / per_second)
     return max(gate.minimum_seconds, gate.warm_up_seconds + seconds) + gate.interval_seconds
 
 
@@ -49,13 +66,13 @@ def refuse_undecidable(
 
 def _requests_needed(gate: Gate, metric: Metric, share: float, error_rate: float) -> float:
     alone = share == 1
-    needed = -math.log(gate.false_pass / 2 if alone else gate.false_pass)
+    needed = _needed(gate, alone=alone)
     tolerance = metric.absolute_tolerance
     by_rate = [error_rate * math.log(f) - tolerance * (f - 1) for f in TOLERATED_PARTS]
     k, m = metric.tolerated_odds, (1 - share) / share
     by_ratio = [
         error_rate * (math.log(r / k) + (1 + m) * math.log((k + m) / (r + m)))
-        for r in Compared(metric, gate.false_pass).ratios
+        for r in Compared(metric, gate, gate.false_pass).ratios
     ]
 
     def log_value(requests: float) -> float:
@@ -64,6 +81,56 @@ def _requests_needed(gate: Gate, metric: Metric, share: float, error_rate: float
             parts.append(log_mean([requests * growth for growth in by_rate]))
         return log_mean(parts) if parts else -math.inf
 
+    return _least(log_value, needed)
+
+
+def _blocks_needed(gate: Gate, metric: Metric, requests: float, share: float, error_rate: float) -> float:
+    """Whole blocks, each with so many canary requests."""
+    alone, n = share == 1, max(1, round(requests))
+    rule = ComparedInBursts(metric, gate, gate.false_pass)
+    k, tolerance = metric.tolerated_odds, metric.absolute_tolerance
+    by_rate = by_ratio = [-math.inf]
+    if tolerance:
+        empty = bounded(TOLERATED_PARTS, tolerance, gate.burst_ratio or math.inf, Counts(n, 0))
+        by_rate = [one + n * error_rate * math.log(f) for one, f in zip(empty, TOLERATED_PARTS, strict=True)]
+    if not alone:
+        m = max(1, round(n * (1 - share) / share))
+        drawn = [
+            (
+                p,
+                times_as_bad(
+                    rule.ratios_in_blocks, k, Counts(n, min(n, bad)), Counts(m, round(m * error_rate))
+                ),
+            )
+            for bad, p in _poisson(n * error_rate)
+        ]
+        by_ratio = [sum(p * logs[i] for p, logs in drawn) for i in range(len(rule.ratios))]
+
+    def log_value(blocks: float) -> float:
+        parts = [] if alone else [log_mean([blocks * growth for growth in by_ratio])]
+        if tolerance:
+            parts.append(log_mean([blocks * growth for growth in by_rate]))
+        return log_mean(parts) if parts else -math.inf
+
+    return _least(log_value, _needed(gate, alone=alone))
+
+
+def _poisson(mean: float) -> list[tuple[int, float]]:
+    """Numbers with their probabilities."""
+    if mean == 0:
+        return [(0, 1.0)]
+    far = mean + 10 * math.sqrt(mean) + 10
+    each = [(x, math.exp(x * math.log(mean) - mean - math.lgamma(x + 1))) for x in range(int(far))]
+    return [(x, p) for x, p in each if p > LEAST_PROBABLE]
+
+
+def _needed(gate: Gate, *, alone: bool) -> float:
+    """Log of the evidence for PASS."""
+    return -math.log(gate.false_pass / 2 if alone else gate.false_pass)
+
+
+def _least(log_value: Callable[[float], float], needed: float) -> float:
+    """The smallest whole number with a value of `needed`; infinite when there is none."""
     low, high = 0.0, 1.0
     while log_value(high) < needed:
         low, high = high, high * 2

@@ -19,7 +19,8 @@ take half of false_alarm (in equal parts for the metrics that run alone) and of 
 half, so the stated probabilities hold jointly as long as stable's rate is still the recorded one. Where
 nothing is recorded, the absolute tolerance stands for both.
 
-An interval in which only one arm had requests is joined to the next one. What came in the warm-up is not
+What a plan says of noise decides the unit of all this: the interval between two samples, or the block of time
+(`comparison`). An interval in which only one arm had requests is joined to the next one. What came in the warm-up is not
 judged. Replaying the same samples gives the same decision, bit for bit.
 """
 
@@ -31,8 +32,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from roundtrip.errors import GateError
-from roundtrip.gates.comparison import Alone, Compared, MetricState
-from roundtrip.gates.eprocess import RESTART_SECONDS, log_mean
+from roundtrip.gates.comparison import (
+    Alone,
+    AloneInBursts,
+    Compared,
+    ComparedInBursts,
+    Growth,
+    MetricState,
+    Rule,
+)
+from roundtrip.gates.eprocess import log_mean
 from roundtrip.gates.evidence import (
     ARMS,
     MAX_EVIDENCE,
@@ -77,7 +86,6 @@ class Judge:
                 f"{gate.minimum_seconds:g} at an interval of {gate.interval_seconds:g}",
                 remedy="lengthen the deadline",
             )
-        self._restarts = int(gate.deadline_seconds // RESTART_SECONDS)
         self._rules = {metric.name: self._rule(metric) for metric in gate.metrics}
         share = 2 if self._alone else 1
         self._log_fail = math.log(share / gate.false_alarm)
@@ -103,13 +111,16 @@ class Judge:
         }
         metrics = state.metrics
         if before is not None and (before.at - began).total_seconds() >= self._gate.warm_up_seconds:
-            due = min(self._restarts, int((before.at - began).total_seconds() // RESTART_SECONDS))
+            begins, ends = ((one.at - began).total_seconds() for one in (before, sample))
             metrics = {
                 name: self._rules[name].grown(
                     one,
-                    sample.canary[name] - before.canary[name],
-                    sample.stable[name] - before.stable[name],
-                    due,
+                    Growth(
+                        begins,
+                        ends,
+                        sample.canary[name] - before.canary[name],
+                        sample.stable[name] - before.stable[name],
+                    ),
                 )
                 for name, one in metrics.items()
             }
@@ -123,7 +134,7 @@ class Judge:
         def decided(verdict: Verdict | None, reason: str) -> Decision:
             return Decision(verdict, reason, metrics)
 
-        logs = {name: self._log_against(one) for name, one in state.metrics.items()}
+        logs = {name: self._rules[name].log_against(one) for name, one in state.metrics.items()}
         mean = log_mean(list(logs.values()))
         if mean >= self._log_fail:
             worst = max(logs, key=logs.__getitem__)
@@ -196,14 +207,14 @@ class Judge:
     def _needs(self, arm: Arm, name: str) -> bool:
         return arm == "canary" or name not in self._alone
 
-    def _rule(self, metric: Metric) -> Compared | Alone:
+    def _rule(self, metric: Metric) -> Rule:
         gate, baseline = self._gate, self._alone.get(metric.name)
         if baseline is None:
-            return Compared(metric, gate.false_pass)
-        return Alone(metric, baseline, gate.false_alarm / (2 * len(self._alone)), gate.false_pass / 2)
-
-    def _log_against(self, one: MetricState) -> float:
-        return one.against.log_value_with_restarts(self._restarts)
+            compared = Compared if gate.noise == "independent-requests" else ComparedInBursts
+            return compared(metric, gate, gate.false_pass)
+        alone = Alone if gate.noise == "independent-requests" else AloneInBursts
+        share = gate.false_alarm / (2 * len(self._alone))
+        return alone(metric, gate, gate.false_pass / 2, baseline, share)
 
     def _evidence(self, name: str, one: MetricState) -> MetricEvidence:
         rule = self._rules[name]
@@ -211,7 +222,7 @@ class Judge:
         return MetricEvidence(
             canary=one.canary,
             stable=baseline.counts if baseline else one.stable,
-            evidence_against=_shown(self._log_against(one)),
+            evidence_against=_shown(rule.log_against(one)),
             against_needed=len(self._rules) * math.exp(self._log_fail),
             evidence_for=_shown(rule.log_for(one)),
             for_needed=1 / rule.false_pass,

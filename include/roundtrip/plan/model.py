@@ -243,6 +243,30 @@ class Gate(Part):
     minimum_requests: Annotated[
         int, Field(ge=1, description="canary requests a metric needs before it can pass")
     ] = 100
+    noise: Annotated[
+        Literal["independent-requests", "bursts"],
+        Field(
+            description="bursts: errors of one version come together for a while without being its fault; slower"
+        ),
+    ] = "independent-requests"
+    burst_seconds: Annotated[Seconds | None, Field(description="how long a burst lasts at most")] = None
+    burst_ratio: Annotated[
+        float | None,
+        Field(
+            gt=1,
+            le=1000,
+            description="how many times worse than the other one a version is in a burst at most; a fault beyond it "
+            "is found at once. None: of any size",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _a_length_for_bursts(self) -> Self:
+        if (self.noise == "bursts") != (self.burst_seconds is not None):
+            raise ValueError("burst_seconds belongs to noise bursts, and only there")
+        if self.burst_ratio is not None and self.noise != "bursts":
+            raise ValueError("burst_ratio belongs to noise bursts, and only there")
+        return self
 
     @model_validator(mode="after")
     def _guard_rails_have_names_of_their_own(self) -> Self:

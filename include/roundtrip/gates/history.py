@@ -1,0 +1,365 @@
+"""History: the judge's rules on many recorded or simulated gates at once, for calibration and benchmarks.
+
+Rules:
+1. The verdict and its moment are those of `sequential.Judge` on the same samples; a property test holds both
+   together. The formulas are those of `eprocess`, `blocks` and `comparison`, on arrays instead of numbers.
+2. Samples are `interval_seconds` apart and complete, and both versions serve: staleness, gaps and a canary
+   alone are the judge's.
+3. A gate is watched to its deadline also after it could have passed, as in a soak; a gate that failed is over.
+The last bits of a logarithm differ between the two, so a live gate is never judged here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundtrip.gates.blocks import BLOCK_BURSTS, GUARD_BURSTS, MOST_LEAN, NOISE_SHAPE, log_chord
+from roundtrip.gates.comparison import BLOCK_RATIOS, Compared, ComparedInBursts
+from roundtrip.gates.evidence import Verdict
+from roundtrip.gates.sequential import UNCOMPARED_REQUESTS
+from roundtrip.plan.model import Gate, Metric
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+ROWS_AT_ONCE = 256
+"""Blocks whose pairs are added up together; bounds the memory."""
+
+TIDY_SAMPLES = 50
+"""After so many samples the gates that failed are left out of the arrays."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """One metric of many gates: what was counted in each interval, all of shape (gates, samples)."""
+
+    canary: Ints
+    canary_bad: Ints
+    stable: Ints
+    stable_bad: Ints
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """When each gate first came to what would be its verdict: seconds, infinite for never."""
+
+    failed: Floats
+    passed: Floats
+    """not after `failed`"""
+    uncompared: Floats
+    """INCONCLUSIVE for want of a stable arm"""
+
+    def verdict(self, gate: int) -> tuple[Verdict | None, float]:
+        """What a live gate would have ended with, and when; None when it would go on."""
+        fail, stop, good = self.failed[gate], self.uncompared[gate], self.passed[gate]
+        if fail <= min(stop, good) and math.isfinite(fail):
+            return Verdict.FAIL, float(fail)
+        if stop <= good and math.isfinite(stop):
+            return Verdict.INCONCLUSIVE, float(stop)
+        return (Verdict.PASS, float(good)) if math.isfinite(good) else (None, math.inf)
+
+
+def judged(gate: Gate, histories: Mapping[str, Arms]) -> Outcomes:
+    """The outcomes of gates with `histories`, by the metric's name."""
+    gates, samples = next(iter(histories.values())).canary.shape
+    metrics = [_metric(metric, gate, histories[metric.name]) for metric in gate.metrics]
+    failed, passed, uncompared = (np.full(gates, math.inf) for _ in range(3))
+    rows = np.arange(gates)
+    for number in range(1, samples + 1):
+        begins, ends = (number - 1) * gate.interval_seconds, number * gate.interval_seconds
+        if begins >= gate.deadline_seconds or rows.size == 0:
+            break
+        if begins >= gate.warm_up_seconds:
+            for one in metrics:
+                one.grow(number - 1, begins, ends)
+        against = _log_mean(np.stack([one.log_against() for one in metrics], axis=1))
+        failing = against >= -math.log(gate.false_alarm)
+        failed[rows[failing & np.isinf(failed[rows])]] = ends
+        stuck = np.any([one.waiting >= UNCOMPARED_REQUESTS for one in metrics], axis=0)
+        uncompared[rows[stuck & np.isinf(uncompared[rows])]] = ends
+        if ends >= gate.minimum_seconds:
+            good = np.all([one.is_good() for one in metrics], axis=0) & ~failing
+            passed[rows[good & np.isinf(passed[rows])]] = ends
+        if number % TIDY_SAMPLES == 0:
+            alive = np.isinf(failed[rows])
+            if not alive.all():
+                rows = rows[alive]
+                for one in metrics:
+                    one.keep(alive)
+    return Outcomes(failed, passed, uncompared)
+
+
+def _metric(metric: Metric, gate: Gate, arms: Arms) -> _Many:
+    many = _Many if gate.burst_seconds is None else _ManyInBursts
+    return many(metric, gate, arms)
+
+
+class _Bets:
+    """`eprocess.Bets` of many gates: arrays of shape (gates, ratios)."""
+
+    def __init__(self, gates: int, ratios: Sequence[float], planned: int) -> None:
+        self.logs = np.zeros((gates, len(ratios)))
+        self._begun = np.full((gates, len(ratios)), -math.inf)
+        self._restarted = np.zeros(gates, dtype=np.int64)
+        self._planned = planned
+        self._value: Floats | None = None
+        """without restarts; None when a bet has grown since"""
+        self._whole: Floats | None = None
+        """with restarts; None when a bet has grown or begun since"""
+
+    def grow(self, factors: Floats, where: Ints | None = None) -> None:
+        if where is None:
+            self.logs += factors
+        else:
+            self.logs[where] += factors
+        self._value = self._whole = None
+
+    def begin_anew(self, due: int, where: Flags) -> None:
+        new = np.where(where, np.maximum(due - self._restarted, 0), 0)
+        if not new.any():
+            return
+        with np.errstate(divide="ignore"):
+            self._begun = np.logaddexp(self._begun, np.log(new)[:, None] - self.logs)
+        self._restarted += new
+        self._whole = None
+
+    def log_value(self) -> Floats:
+        if self._value is None:
+            self._value = _log_mean(self.logs)
+        return self._value
+
+    def log_value_with_restarts(self) -> Floats:
+        if self._whole is None:
+            self._whole = self._with_restarts() if self._planned else self.log_value()
+        return self._whole
+
+    def _with_restarts(self) -> Floats:
+        waiting = (self._planned - self._restarted) / self._planned
+        begun = _log_mean(self.logs + self._begun) - math.log(self._planned)
+        with np.errstate(divide="ignore"):
+            parts = np.stack([self.log_value(), begun, np.log(waiting)], axis=1)
+        return _log_mean(parts) + math.log(3 / 2)
+
+    def keep(self, alive: Flags) -> None:
+        self.logs, self._begun = self.logs[alive], self._begun[alive]
+        self._restarted = self._restarted[alive]
+        self._value = self._whole = None
+
+
+class _Many:
+    """`comparison.Compared` of many gates."""
+
+    def __init__(self, metric: Metric, gate: Gate, arms: Arms) -> None:
+        gates = arms.canary.shape[0]
+        self._rule = self._rule_of(metric, gate)
+        self._gate = gate
+        # By sample first, so that what belongs together lies together.
+        self._arms = np.stack([arms.canary.T, arms.canary_bad.T, arms.stable.T, arms.stable_bad.T], axis=1)
+        self._rows = np.arange(gates)
+        self._pending = np.zeros((4, gates), dtype=np.int64)
+        self._total = np.zeros(gates, dtype=np.int64)
+        self._against = _Bets(gates, self._fail_ratios(), self._rule.restarts)
+        self._within_ratio = _Bets(gates, self._rule.ratios, 0)
+        self._within_tolerance = _Bets(gates, self._rule.parts, 0)
+
+    def _rule_of(self, metric: Metric, gate: Gate) -> Compared:
+        return Compared(metric, gate, gate.false_pass)
+
+    def _fail_ratios(self) -> Sequence[float]:
+        return self._rule.metric.fail_odds
+
+    @property
+    def waiting(self) -> Ints:
+        """Canary requests that have no request to stable beside them yet."""
+        waiting: Ints = self._pending[0]
+        return waiting
+
+    def grow(self, at: int, begins: float, ends: float) -> None:
+        counted = self._arms[at][:, self._rows]
+        self._total += counted[0]
+        self._pending += counted
+        both = (self._pending[0] > 0) & (self._pending[2] > 0)
+        pair = np.where(both, self._pending, 0)
+        self._pending = np.where(both, 0, self._pending)
+        self._against.begin_anew(self._rule.due(begins), np.ones(both.size, dtype=bool))
+        self._compare(pair, counted, begins, ends)
+
+    def _compare(self, pair: Ints, counted: Ints, begins: float, ends: float) -> None:  # noqa: ARG002
+        k, tolerance = self._rule.metric.tolerated_odds, self._rule.metric.absolute_tolerance
+        self._against.grow(_relative(self._fail_ratios(), 1.0, pair))
+        self._within_ratio.grow(_relative(self._rule.ratios, k, pair))
+        if self._rule.parts:
+            parts = np.array(self._rule.parts)
+            n, x = counted[0][:, None], counted[1][:, None]
+            self._within_tolerance.grow(x * np.log(parts) - n * (tolerance * (parts - 1)))
+
+    def log_against(self) -> Floats:
+        return self._against.log_value_with_restarts()
+
+    def is_good(self) -> Flags:
+        """Whether PASS lacks nothing but time."""
+        each = [one.log_value() for one in (self._within_ratio, self._within_tolerance) if one.logs.shape[1]]
+        enough = _log_mean(np.stack(each, axis=1)) >= math.log(1 / self._rule.false_pass)
+        good: Flags = enough & (self._total >= self._gate.minimum_requests) & (self.waiting == 0)
+        return good
+
+    def keep(self, alive: Flags) -> None:
+        self._rows = self._rows[alive]
+        self._pending, self._total = self._pending[:, alive], self._total[alive]
+        for bets in (self._against, self._within_ratio, self._within_tolerance):
+            bets.keep(alive)
+
+
+class _ManyInBursts(_Many):
+    """`comparison.ComparedInBursts` of many gates."""
+
+    _rule: ComparedInBursts
+
+    def __init__(self, metric: Metric, gate: Gate, arms: Arms) -> None:
+        super().__init__(metric, gate, arms)
+        gates = arms.canary.shape[0]
+        self._length = gate.burst_seconds or math.nan
+        self._block = np.zeros((4, gates), dtype=np.int64)
+        self._opens, self._closes = np.full(gates, math.nan), np.full(gates, math.nan)
+        self._in_blocks = _Bets(gates, BLOCK_RATIOS, self._rule.restarts)
+
+    def _rule_of(self, metric: Metric, gate: Gate) -> Compared:
+        return ComparedInBursts(metric, gate, gate.false_pass)
+
+    def _fail_ratios(self) -> Sequence[float]:
+        return self._rule.beyond_bursts
+
+    def _compare(self, pair: Ints, counted: Ints, begins: float, ends: float) -> None:
+        rule = self._rule
+        if rule.beyond_bursts:
+            self._against.grow(_relative(rule.beyond_bursts, rule.burst_ratio, pair))
+        first = np.isnan(self._opens)
+        if first.any():
+            self._opens[first], self._closes[first] = begins, begins + BLOCK_BURSTS * self._length
+            self._in_blocks.begin_anew(rule.due(begins), first)
+        self._block += np.where(begins >= self._opens, counted, 0)
+        full = (self._block[0] > 0) & (self._block[2] > 0) & (ends >= self._closes)
+        if not full.any():
+            return
+        self._settle(np.nonzero(full)[0])
+        self._in_blocks.begin_anew(rule.due(ends), full)
+        self._block[:, full] = 0
+        self._opens[full] = ends + GUARD_BURSTS * self._length
+        self._closes[full] = ends + BLOCK_BURSTS * self._length
+
+    def _settle(self, full: Ints) -> None:
+        rule, k = self._rule, self._rule.metric.tolerated_odds
+        n, x, m, y = self._block[:, full]
+        size = np.minimum(n, m)
+        self._in_blocks.grow(_paired(BLOCK_RATIOS, (n, x, size), (m, y, size)), full)
+        a = np.minimum(n, (m / k).astype(np.int64))
+        pairs = _paired(rule.ratios_in_blocks, (m, y, (k * a).astype(np.int64)), (n, x, a))
+        self._within_ratio.grow(pairs, full)
+        if rule.parts:
+            bounded = _bounded(rule.parts, rule.metric.absolute_tolerance, rule.burst_ratio, n, x)
+            self._within_tolerance.grow(bounded, full)
+
+    def log_against(self) -> Floats:
+        in_blocks = self._in_blocks.log_value_with_restarts()
+        if not self._rule.beyond_bursts:
+            return in_blocks
+        return _log_mean(np.stack([super().log_against(), in_blocks], axis=1))
+
+    def keep(self, alive: Flags) -> None:
+        super().keep(alive)
+        self._block, self._opens, self._closes = (
+            self._block[:, alive],
+            self._opens[alive],
+            self._closes[alive],
+        )
+        self._in_blocks.keep(alive)
+
+
+def _relative(ratios: Sequence[float], k: float, pair: Ints) -> Floats:
+    """`eprocess.relative`; 0 where there is no pair."""
+    n, x, m, y = pair[:, :, None]
+    m = np.where(n > 0, m, 1)
+    r = np.array(ratios)
+    factors: Floats = x * np.log(r / k) + (x + y) * np.log((k * n + m) / (r * n + m))
+    return factors
+
+
+def _bounded(ratios: Sequence[float], bound: float, burst_ratio: float, n: Ints, x: Ints) -> Floats:
+    """`blocks.bounded`; requests are few in kinds, so their chords are looked up."""
+    most = max(1.0, min(burst_ratio, 1 / bound))
+    kinds, where = np.unique(n, return_inverse=True)
+    each = [
+        x * math.log(f)
+        - np.array([log_chord(float(kind) * most * bound * (f - 1), most) for kind in kinds])[where]
+        for f in ratios
+    ]
+    factors: Floats = np.stack(each, axis=1)
+    return factors
+
+
+def _paired(
+    ratios: Sequence[float], first: tuple[Ints, Ints, Ints], second: tuple[Ints, Ints, Ints]
+) -> Floats:
+    """`blocks.paired`: of each arm total, bad and size."""
+    rows = first[0].size
+    factors = np.zeros((rows, len(ratios)))
+    for begin in range(0, rows, ROWS_AT_ONCE):
+        part = slice(begin, begin + ROWS_AT_ONCE)
+        p, x = _thinned(*(each[part] for each in first))
+        q, y = _thinned(*(each[part] for each in second))
+        x, y, weight = x[:, :, None], y[:, None, :], p[:, :, None] * q[:, None, :]
+        for column, r in enumerate(ratios):
+            mean = (x + y) / (1 + r)
+            slope = np.log(r * (NOISE_SHAPE + mean) / (NOISE_SHAPE + r * mean)) / 2
+            lean = MOST_LEAN * np.tanh((x - y) * slope)
+            factors[part, column] = np.log1p((weight * lean).sum(axis=(1, 2)))
+    factors[(first[2] == 0) | (second[2] == 0)] = 0.0
+    return factors
+
+
+def _thinned(total: Ints, bad: Ints, size: Ints) -> tuple[Floats, Ints]:
+    """`blocks.thinned`: probabilities and numbers, of shape (rows, most numbers)."""
+    if (size == total).all():
+        return np.ones((size.size, 1)), bad[:, None]
+    each, bad = np.divmod(bad, total)
+    number = np.arange(int(min(bad.max(), size.max())) + 1)[None, :]
+    t, b, s = total[:, None], bad[:, None], size[:, None]
+    there = (number <= b) & (number <= s) & (s - number <= t - b)
+    j = np.where(there, number, 0)
+    i = np.where(there, s - j, 0)
+    logs = _log_choose(b, j) + _log_choose(np.maximum(t - b, i), i) - _log_choose(t, s)
+    p = np.where(there, np.exp(np.minimum(logs, 0.0)), 0.0)
+    return p, each[:, None] * s + number
+
+
+def _log_choose(n: Ints, k: Ints) -> Floats:
+    table = _log_factorials(int(n.max()))
+    k = np.minimum(k, n)
+    logs: Floats = table[n] - table[k] - table[n - k]
+    return logs
+
+
+_table: Floats = np.zeros(1)
+
+
+def _log_factorials(most: int) -> Floats:
+    """Logs of 0! to most!, computed once."""
+    global _table  # noqa: PLW0603 - a table of constants that grows
+    if _table.size <= most:
+        _table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 2 * most + 2)))])
+    return _table
+
+
+def _log_mean(logs: Floats) -> Floats:
+    """`eprocess.log_mean` over the last axis."""
+    most = logs.max(axis=-1, keepdims=True)
+    safe = np.where(np.isinf(most), 0.0, most)
+    with np.errstate(divide="ignore"):
+        mean: Floats = np.log(np.exp(logs - safe).mean(axis=-1)) + safe[..., 0]
+    return mean
