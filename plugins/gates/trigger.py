@@ -55,6 +55,5 @@ class GateTrigger(BaseTrigger):
             yield TaskFailedEvent(xcoms={"verdict": "INCONCLUSIVE", "reason": str(error)})
             return
         verdict = decision.verdict.name if decision.verdict else "no verdict"
-        self.log.info("%s: %s: %s", self.gate_id, verdict, decision.reason)
         xcoms = {"verdict": verdict, "reason": decision.reason}
         yield TaskSuccessEvent(xcoms=xcoms) if verdict == "PASS" else TaskFailedEvent(xcoms=xcoms)

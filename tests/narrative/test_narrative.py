@@ -58,8 +58,10 @@ def test_an_incident_has_the_times_of_the_ledger(tmp_path: Path) -> None:
     found = incident(story)
     first_fail = next(e for e in story.all("gate.verdict") if e.data["verdict"] == "FAIL")
     assert found.found_by == first_fail
-    assert found.placed_at == story.all("deployed")[0].at
-    assert found.detection_seconds == (first_fail.at - story.all("deployed")[0].at).total_seconds()
+    in_production = next(e for e in story.all("deployed") if e.key == PRODUCTION)
+    assert story.all("deployed")[0].at < in_production.at, "staging came first, and nothing was found there"
+    assert found.placed_at == in_production.at
+    assert found.detection_seconds == (first_fail.at - in_production.at).total_seconds()
     assert found.restored_at == story.all("rollback.verified")[-1].at
     assert found.recovery_seconds is not None
     assert found.recovery_seconds > 0

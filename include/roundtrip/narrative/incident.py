@@ -1,9 +1,8 @@
 """How a fault was found and taken back: the times that a post-mortem and a drill are about.
 
 Rules:
-1. Detection time runs from the first placement of the new version to the first verdict FAIL (or, without
-   one, to the
-   first sign of failure); recovery time from there to the last environment that was proven restored.
+1. Detection time runs from the first placement of the new version, in the environment where something was found, to
+   the first sign of failure; recovery time from there to the last environment that was proven restored.
 2. A time whose end is not in the ledger is None.
 """
 
@@ -23,7 +22,7 @@ class Incident:
     """The fault of one release, as far as the ledger knows it."""
 
     placed_at: datetime | None
-    """when the new version was first about to be placed anywhere"""
+    """when the new version was first about to be placed in the environment where the fault was found"""
     found_by: Event | None
     """the first FAIL, failed test, failed task or refusal"""
     pulled_at: datetime | None
@@ -43,14 +42,15 @@ class Incident:
 
 def incident(story: Story) -> Incident:
     """The incident of a release that was, or is to be, taken back."""
-    placed, begun = story.first("deployed"), story.first("rollback.begun")
+    found = next((event for event in story.events if is_failure(event)), None)
+    placed, begun = _placed(story, found), story.first("rollback.begun")
     pulled = story.first("gate.pulled")
     touched = {event.key for event in story.all("deployed")}
     restored = {event.key: event.at for event in story.all("rollback.verified")}
     is_restored = bool(touched) and touched <= set(restored)
     return Incident(
         placed_at=placed.at if placed else None,
-        found_by=next((event for event in story.events if is_failure(event)), None),
+        found_by=found,
         pulled_at=pulled.at if pulled else None,
         begun_at=begun.at if begun else None,
         restored_at=max(restored.values()) if is_restored else None,
@@ -64,6 +64,13 @@ def is_failure(event: Event) -> bool:
     if event.kind == "smoke.result":
         return event.data.get("ok") is not True
     return event.kind in FAILURES
+
+
+def _placed(story: Story, found: Event | None) -> Event | None:
+    """The first `deployed` of the environment that `found` names; of any when it names none."""
+    where = found.data.get("environment") if found else None
+    there = [event for event in story.all("deployed") if where in (None, event.key)]
+    return there[0] if there else story.first("deployed")
 
 
 def _between(since: datetime | None, until: datetime | None) -> float | None:
