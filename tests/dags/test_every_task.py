@@ -64,15 +64,13 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Every task and every happening, on the base or bases where the task has its turn or may be cleared."""
-    only_when_taken_back = set(ROLLBACK)
-    found = []
-    for base, task_id, happening in itertools.product(Base, TASKS, Happening):
-        ends_either_way = task_id in (LAST, "production.require_promoted")
-        has_turn = (task_id in only_when_taken_back) == (base is Base.TAKEN_BACK) or ends_either_way
-        if has_turn or happening is Happening.CLEARED:
-            found.append(Row(base, task_id, happening))
-    return found
+    """Every task and every happening, on the base or bases where the task has its turn."""
+    ends_either_way = (LAST, "production.require_promoted")
+    return [
+        Row(base, task_id, happening)
+        for base, task_id, happening in itertools.product(Base, TASKS, Happening)
+        if (task_id in ROLLBACK) == (base is Base.TAKEN_BACK) or task_id in ends_either_way
+    ]
 
 
 Tell = Callable[..., Story]
