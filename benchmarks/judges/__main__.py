@@ -36,13 +36,13 @@ FALSE_ALARM = 0.01
 BURST_RATIO = 5.0
 OURS = ("Roundtrip, independent", "Roundtrip, bursts ≤ 5×", "Roundtrip, bursts of any size")
 
-PROTOTYPE = {
+REFERENCE = {
     ("none", 5.0): ("N1", (669, 112, 23, None, 5)),
     ("none", 50.0): ("N1", (75, 13, 3, None, 1)),
     ("per arm, 10 s", 5.0): ("N5 + A", (1080, 450, 240, None, 13)),
     ("per arm, 10 s", 50.0): ("N5 + A", (330, 300, 23, None, 2)),
 }
-"""Medians that a prototype of this judge was measured with on the same kind of traffic; to be beaten."""
+"""Medians of reference judges on the same kind of traffic; to be reached."""
 
 
 @dataclass
@@ -209,13 +209,13 @@ def print_targets(results: Results) -> None:
             _print_target(
                 f"false alarms, {judge}", where, f"≤ {FALSE_ALARM:.1%}", f"{share:.1%}", share <= FALSE_ALARM
             )
-    for (noise, rate), (name, medians) in PROTOTYPE.items():
+    for (noise, rate), (name, medians) in REFERENCE.items():
         found = results[noise, rate]
         judge = OURS[0] if noise == "none" else OURS[1]
         for harm, median in zip(HARMS, medians, strict=True):
             if median is not None:
                 got = _median(found[judge].delays[harm])
-                what = f"{judge}: as fast as the prototype's {name}, {harm:.0%}"
+                what = f"{judge}: as fast as the reference {name}, {harm:.0%}"
                 _print_target(what, f"{noise}, {rate:g}/s", f"≤ {median}", _seconds(got), got <= median)
     for (noise, rate), found in results.items():
         for harm, factor in ((0.10, 10), (0.05, 4)):
