@@ -44,9 +44,9 @@ def write_json(path: Path, data: object) -> None:
     write(path, json.dumps(data, sort_keys=True, indent=1) + "\n")
 
 
-def sync(folder: Path) -> None:
-    """Have what was renamed or removed in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have what was renamed or removed in a folder, or written to a file, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

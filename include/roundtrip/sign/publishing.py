@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
 
+from roundtrip import durable
 from roundtrip.errors import ArtefactError, PromotionError
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
@@ -75,7 +75,7 @@ def publish_folder(artefacts: Path, home: Home, plan: Plan, version: str, commit
         about = {"tag_name": tag, "name": f"{plan.platform} {version}", "version": version}
         _lay(beside, artefacts, {**about, "target_commitish": commit})
         beside.rename(folder)
-        _flush(home.releases)
+        durable.sync(home.releases)
     return folder
 
 
@@ -95,11 +95,11 @@ def _lay(beside: Path, artefacts: Path, about: Mapping[str, str]) -> None:
     (beside / "assets").mkdir(parents=True)
     for name in names:
         shutil.copyfile(_present(artefacts / name), beside / "assets" / name)
-        _flush(beside / "assets" / name)
+        durable.sync(beside / "assets" / name)
     told = {**about, "assets": [_asset(beside / "assets" / name) for name in sorted(names)]}
     (beside / "release.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     for place in (beside / "release.json", beside / "assets", beside):
-        _flush(place)
+        durable.sync(place)
 
 
 def _asset(file: Path) -> dict[str, str | int]:
@@ -128,12 +128,3 @@ def _commit_of(folder: Path) -> str:
         return str(json.loads((folder / "release.json").read_text(encoding="utf-8"))["target_commitish"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def _flush(path: Path) -> None:
-    """A power cut must not leave a published name with empty files behind it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
