@@ -14,6 +14,7 @@ from roundtrip.errors import PromotionError, RollbackError
 from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.release import Release
 from roundtrip.rollout.outcome import Ended, Outcome, decide
+from roundtrip.traffic.rate import ask_for_traffic
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def assess_drill(release: Release) -> None:
 def _record(release: Release) -> Ended:
     ended = decide(release)
     record_traffic(release)
+    ask_for_traffic(release.home, release.environments, full=None)
     release.ledger.append(
         release.id, "release.outcome", {"outcome": ended.outcome.value, "reason": ended.reason}
     )

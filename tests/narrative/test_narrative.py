@@ -11,7 +11,7 @@ import pytest
 
 from roundtrip.errors import LedgerError
 from roundtrip.narrative.checked import gaps, seconds_in_words
-from roundtrip.narrative.client_traffic import phases, record_traffic, traffic_folder
+from roundtrip.narrative.client_traffic import phases, record_traffic
 from roundtrip.narrative.incident import incident
 from roundtrip.narrative.markdown import inline
 from roundtrip.narrative.postmortem import postmortem
@@ -21,6 +21,7 @@ from roundtrip.narrative.timeline import Tone, timeline
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.release import Release
+from roundtrip.traffic.rate import traffic_folder
 from roundtrip.traffic.record import Record
 from tests.narrative.synthetic import PRODUCTION, RELEASE, Told, broken, promoted, rolled_back, stopped
 

@@ -10,7 +10,7 @@ from roundtrip.gates.planning import traffic_needed
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Gate, Metric, Plan, Wave
-from roundtrip.traffic.mix import SHARES
+from roundtrip.traffic.mix import FRESH_PERCENT, SHARES
 
 INCLUDE = Path(__file__).parents[2] / "include"
 LONGEST_HEALTHY_SECONDS = 30.0
@@ -51,7 +51,8 @@ def seconds_to_pass(plan: Plan, place: Environment, gate_name: str, wave: Wave) 
 def share(plan: Plan, metric: Metric, wave: Wave) -> float:
     service = plan.services[metric.service]
     if not service.queue:
-        return wave.traffic_percent / 100
+        # Who came before the wave stays with the stable version.
+        return wave.traffic_percent / 100 * FRESH_PERCENT / 100
     new = wave.workers(service.replicas.new)
     return new / (new + service.replicas.stable)
 
@@ -73,6 +74,13 @@ def test_every_wave_and_the_soak_pass_in_half_a_minute(plan: Plan) -> None:
         assert seconds_to_pass(plan, place, plan.production.gate, wave) < LONGEST_HEALTHY_SECONDS, wave
     assert place.soak_seconds is not None
     assert seconds_to_pass(plan, place, plan.production.soak_gate, waves[-1]) < place.soak_seconds
+
+
+def test_clients_at_rest_leave_the_machine_to_builds_and_tests() -> None:
+    for name in ("local_staging", "local_production"):
+        traffic = environment(name).traffic
+        assert traffic is not None
+        assert 0 < traffic.at_rest <= traffic.requests_per_second / 5
 
 
 def test_what_the_local_environments_shorten_leaves_the_probabilities_alone(plan: Plan) -> None:

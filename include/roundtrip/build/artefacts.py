@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
@@ -34,6 +35,8 @@ from roundtrip.verification.published import CHECKSUMS, bundle_name, services_of
 log = logging.getLogger(__name__)
 
 SBOM = "sbom.cdx.json"
+AT_ONCE = 3
+"""services of the stable version that are built side by side: while one downloads, another one compiles"""
 SHOWN_MEMBERS = 12
 """files that differ between two builds that an error names; the rest is counted"""
 
@@ -122,11 +125,13 @@ def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
     commit = Git(repository).text("rev-parse", f"{tag}^{{commit}}")
     folder.mkdir(parents=True, exist_ok=True)
     work = folder.parent / f"{folder.name}.building"
-    for service in services_of(plan, plan.from_version):
-        of = recipe(
-            plan, repository, service, version=plan.from_version, commit=commit, folder=work / service
-        )
-        _build(of, repository, home, folder)
+    recipes = [
+        recipe(plan, repository, service, version=plan.from_version, commit=commit, folder=work / service)
+        for service in services_of(plan, plan.from_version)
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(lambda of: _build(of, repository, home, folder), recipes):
+            pass  # an error of any of them is raised here
     locks = _locks(plan, repository, plan.from_version, commit)
     write_sbom(plan, plan.from_version, folder, folder / SBOM, locks=locks, scans=Scans(home.cache / "scans"))
     _zip_and_sums(repository, plan, plan.from_version, commit, folder)

@@ -24,7 +24,6 @@ from roundtrip.embedded.secrets import local_secrets, make_secrets
 from roundtrip.errors import LedgerError, PlanError, TargetError
 from roundtrip.forge import lay_platform
 from roundtrip.ledger.ledger import Ledger
-from roundtrip.narrative.client_traffic import traffic_folder
 from roundtrip.plan.deployment import whole
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
@@ -39,6 +38,7 @@ from roundtrip.supervision.leftovers import end_leftovers, with_variable
 from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local.target import LocalTarget
 from roundtrip.toolchain.projects import COMMAND_OF
+from roundtrip.traffic.rate import traffic_folder
 from roundtrip.verification.published import bundle_name, load_public_key, services_of, verify_release
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -233,7 +233,7 @@ def _start_traffic(machine: Machine, stage: str) -> None:
     if environment.traffic is None:
         return
     command = [sys.executable, "-m", "roundtrip.traffic", "--front-door", target.addresses().front_door]
-    command += ["--rps", str(environment.traffic.requests_per_second)]
+    command += ["--rps", str(environment.traffic.at_rest)]
     command += ["--state", str(traffic_folder(machine.home, environment.name))]
     command += ["--versions", machine.plan.from_version, machine.plan.to_version]
     folder = machine.home.environment(environment.name)

@@ -174,7 +174,7 @@ class EmbeddedAirflow:
                 "backend_kwargs": json.dumps({"connections_file_path": str(connections_file(self._home))}),
             },
             "scheduler": {
-                "scheduler_idle_sleep_time": "0.2",
+                "scheduler_idle_sleep_time": "0.4",
                 "task_instance_heartbeat_timeout": "10",
                 "task_instance_heartbeat_timeout_detection_interval": "2",
                 "orphaned_tasks_check_interval": "5",
@@ -184,7 +184,7 @@ class EmbeddedAirflow:
             },
             "workers": {"min_heartbeat_interval": "1"},
             "triggerer": {"triggerer_health_check_threshold": "6", "job_heartbeat_sec": "1"},
-            "dag_processor": {"refresh_interval": "10", "min_file_process_interval": "10"},
+            "dag_processor": {"refresh_interval": "10", "min_file_process_interval": "30"},
         }
 
     def _migrate(self) -> None:

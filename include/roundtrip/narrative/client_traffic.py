@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from roundtrip.errors import EvidenceError
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.story import Story, read_story
-from roundtrip.plan.home import Home
 from roundtrip.release import Release
 from roundtrip.traffic.account import TrafficAccount
+from roundtrip.traffic.rate import traffic_folder
 
 COVER_LIMIT_SECONDS = 15.0
 BEFORE = "before"
@@ -37,11 +36,6 @@ class Phase:
     name: str
     since: datetime
     until: datetime
-
-
-def traffic_folder(home: Home, environment: str) -> Path:
-    """Where the generator of an environment keeps its account."""
-    return home.environment(environment) / "traffic"
 
 
 def record_traffic(release: Release) -> None:

@@ -35,6 +35,15 @@ class Traffic(Part):
     """Traffic that Roundtrip generates itself; None in the environment where real users are."""
 
     requests_per_second: Annotated[float, Field(gt=0, le=2000)]
+    at_rest_requests_per_second: Annotated[
+        float | None,
+        Field(gt=0, le=2000, description="while no release acts on the environment; the same when left out"),
+    ] = None
+
+    @property
+    def at_rest(self) -> float:
+        """Requests a second while no release acts on the environment."""
+        return self.at_rest_requests_per_second or self.requests_per_second
 
 
 class PrometheusServer(Part):

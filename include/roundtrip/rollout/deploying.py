@@ -3,7 +3,8 @@
 Rules:
 1. `deployed` is in the ledger before the first converge after the environment's snapshot: rollback looks for it.
 2. A token is taken for every converge. Once `rollback.begun` is in the ledger, only the rollback gets one.
-3. What was observed afterwards is recorded, never what was asked for.
+3. Where clients are generated they send at the full rate before anything changes, so that a gate has what it needs.
+4. What was observed afterwards is recorded, never what was asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 from roundtrip.errors import ArtefactError
 from roundtrip.plan.deployment import Deployment, whole
 from roundtrip.release import Release
+from roundtrip.traffic.rate import ask_for_traffic
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ def deploy(release: Release, stage: str, desired: Deployment, *, holder: str) ->
 def converge(release: Release, stage: str, desired: Deployment, token: int, *, holder: str) -> Deployment:
     """Converge with a token already taken, and record what was asked for and what was observed."""
     environment = release.environment(stage).name
+    ask_for_traffic(release.home, release.environments, full=stage)
     about = {"environment": environment, "token": token, "holder": holder}
     who = {"host": socket.gethostname(), "pid": os.getpid()}
     release.ledger.append(release.id, "converge.started", {**about, **who, "desired": desired.to_json()})

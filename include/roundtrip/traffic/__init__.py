@@ -2,6 +2,6 @@
 
 The account is independent of the platform: it is written by the client side only, and "not one failed
 request"
-is judged from it. Imports `errors` only. Start it by `python -m roundtrip.traffic`, read it by
+is judged from it. Who deploys asks for its rate (`rate`). Start it by `python -m roundtrip.traffic`, read it by
 `account.TrafficAccount`.
 """

@@ -23,12 +23,10 @@ from pathlib import Path
 
 from roundtrip.errors import HostError
 from roundtrip.traffic.generator import Generator
-from roundtrip.traffic.mix import Mix
+from roundtrip.traffic.mix import CLIENTS, FRESH_PERCENT, Mix
+from roundtrip.traffic.rate import asked_rate
 from roundtrip.traffic.record import Record, read_counts
 from roundtrip.traffic.served_by import ServedBy
-
-CLIENTS = 32
-FRESH_PERCENT = 50.0
 
 
 def utc_now() -> datetime:
@@ -69,6 +67,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
         clients=options.clients,
         clock=utc_now,
         version_of=ServedBy(options.versions),
+        rate=lambda: asked_rate(folder) or options.rps,
     )
     await generator.run(stop)
 
@@ -78,7 +77,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m roundtrip.traffic", description="Generated client traffic."
     )
     parser.add_argument("--front-door", required=True, help="address of the proxy, http://host:port")
-    parser.add_argument("--rps", required=True, type=float, help="requests a second, on average")
+    parser.add_argument(
+        "--rps",
+        required=True,
+        type=float,
+        help="requests a second, on average, until another rate is asked for",
+    )
     parser.add_argument("--state", required=True, type=Path, help="folder of the account")
     parser.add_argument("--seed", type=int, default=1, help="what requests are drawn from")
     parser.add_argument(

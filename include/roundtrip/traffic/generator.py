@@ -6,7 +6,8 @@ Rules:
    machine) lets go of what it is more than MOST_BEHIND_SECONDS late for, and sends no flood.
 3. Each logical client keeps its own cookies, so the proxy's stickiness acts as for a browser; fresh ones
    carry none.
-4. At the end what is in flight gets REQUEST_LIMIT_SECONDS to finish; the rest is recorded as abandoned.
+4. The rate is asked for each second; the next request is drawn at the new one.
+5. At the end what is in flight gets REQUEST_LIMIT_SECONDS to finish; the rest is recorded as abandoned.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class ConnectionLostError(aiohttp.ClientError):
     """The connection ended before the answer came."""
 
 
+Rate = Callable[[], float]
+"""() -> requests a second that are asked for now"""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One response, read to its end."""
@@ -54,13 +59,22 @@ class Generator:
     """One run of the traffic."""
 
     def __init__(
-        self, *, front_door: str, mix: Mix, record: Record, clients: int, clock: Clock, version_of: VersionOf
+        self,
+        *,
+        front_door: str,
+        mix: Mix,
+        record: Record,
+        clients: int,
+        clock: Clock,
+        version_of: VersionOf,
+        rate: Rate,
     ) -> None:
         self._front_door = front_door
         self._mix = mix
         self._record = record
         self._clock = clock
         self._version_of = version_of
+        self._rate = rate
         self._number_of_clients = clients
         self._clients: list[aiohttp.ClientSession] = []
         self._recent: deque[str] = deque(maxlen=RECENT_ORDERS)
@@ -70,6 +84,7 @@ class Generator:
         """Send until `stop` is set, then let what is in flight finish and write the account's end."""
         # The number of this run is on disk before its first order id is used.
         self._record.flush(self._clock())
+        self._mix.requests_per_second = self._rate()
         flusher = asyncio.create_task(self._flush_each_second())
         try:
             async with AsyncExitStack() as closing:
@@ -183,6 +198,7 @@ class Generator:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             self._record.flush(self._clock())
+            self._mix.requests_per_second = self._rate()
 
 
 async def _never_again(

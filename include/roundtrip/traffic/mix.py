@@ -21,7 +21,7 @@ from roundtrip.errors import PlanError
 SYMBOLS: Mapping[str, float] = {"BTC-USD": 100.0, "ETH-USD": 50.0, "SOL-USD": 20.0}
 """symbol -> price around which orders are placed, in quote currency"""
 
-SHARES: Mapping[str, int] = {"place order": 35, "positions": 20, "risk": 20, "home": 15, "read order": 10}
+SHARES: Mapping[str, int] = {"place order": 35, "positions": 20, "risk": 15, "home": 20, "read order": 10}
 """route -> share of the requests, in percent"""
 
 EXPECTED: Mapping[str, frozenset[int]] = {
@@ -50,6 +50,11 @@ PATHS: Mapping[str, str] = {
     "home": "/",
     "place order": "/api/orders",
 }
+
+
+CLIENTS = 32
+FRESH_PERCENT = 75.0
+"""share of the requests that come without cookies; the others stay with the version that answered their client first"""
 
 
 @dataclass(frozen=True)
@@ -106,13 +111,13 @@ class Mix:
                 remedy="mend the options of the traffic generator",
             )
         self._random = Random(f"{seed}/{run}")
-        self._rate = requests_per_second
+        self.requests_per_second = requests_per_second
         self._clients = clients
         self._fresh_percent = fresh_percent
 
     def gap_seconds(self) -> float:
         """Distance from one request to the next: exponential, so that arrivals are Poisson."""
-        return self._random.expovariate(self._rate)
+        return self._random.expovariate(1.0) / self.requests_per_second
 
     def draw(self) -> Planned:
         """The next request."""

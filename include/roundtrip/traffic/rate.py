@@ -1,0 +1,57 @@
+"""The rate that clients send at: asked for by a file beside their account, read by the generator once a second.
+
+Rules:
+1. A deploy asks for the environment's full rate before it acts, and for the rate at rest in the release's other
+   environments; the end of a release asks for the rate at rest in all. A build so gets a machine that is not busy
+   with clients, and nothing is ever judged on the traffic at rest.
+2. What cannot be read is no rate: the generator goes on with the one it was started with.
+3. A rate that cannot be asked for, on a full disk say, is logged and stops nobody: least of all a rollback.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from roundtrip import durable
+from roundtrip.plan.environment import Environment
+from roundtrip.plan.home import Home
+
+log = logging.getLogger(__name__)
+
+RATE = "rate.json"
+RATE_KEY = "requests_per_second"
+
+
+def traffic_folder(home: Home, environment: str) -> Path:
+    """Where the generator of an environment keeps its account."""
+    return home.environment(environment) / "traffic"
+
+
+def ask_for_traffic(home: Home, environments: Mapping[str, Environment], *, full: str | None) -> None:
+    """The full rate in the environment of stage `full`, the rate at rest in the others; None: at rest in all."""
+    for stage, environment in environments.items():
+        if environment.traffic is None:
+            continue
+        rate = environment.traffic.requests_per_second if stage == full else environment.traffic.at_rest
+        folder = traffic_folder(home, environment.name)
+        if asked_rate(folder) == rate:
+            continue
+        try:
+            durable.write_json(folder / RATE, {RATE_KEY: rate})
+        except OSError as error:
+            log.warning(
+                "%s: clients stay at their rate, %g/s cannot be asked for: %s", environment.name, rate, error
+            )
+
+
+def asked_rate(folder: Path) -> float | None:
+    """Requests a second that were asked for; None: nobody asked, or it cannot be read."""
+    try:
+        rate = float(json.loads((folder / RATE).read_text(encoding="utf-8"))[RATE_KEY])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return rate if math.isfinite(rate) and rate > 0 else None
