@@ -277,11 +277,21 @@ def test_what_is_scraped_is_what_runs(place: Place) -> None:
         assert group["labels"]["__metrics_path__"] == "/metrics"
 
 
-def test_unpacked_bundles_that_nothing_runs_are_removed(place: Place) -> None:
-    """What a converge was unpacking when it was killed stays for a while: an older one may still be at it."""
+def test_unpacked_bundles_that_nothing_ran_for_a_day_are_removed(place: Place) -> None:
+    """A rollback finds those of the version before still unpacked."""
+
+    def unpacked(*versions: str) -> set[str]:
+        return {place.bundles[s, v].removeprefix("sha256:") for s in ("api", "workers") for v in versions}
+
+    def kept() -> set[str]:
+        return {folder.name for folder in (place.folder / "bundles").iterdir() if folder.name[0] != "."}
+
     place.converge(place.whole("1.1.0"))
-    kept = {folder.name for folder in (place.folder / "bundles").iterdir() if folder.name[0] != "."}
-    assert kept == {place.bundles[s, "1.1.0"].removeprefix("sha256:") for s in ("api", "workers")}
+    assert kept() >= unpacked("1.0.0", "1.1.0")
+    for name in kept():
+        os.utime(place.folder / "bundles" / name, (0, 0))
+    place.converge(place.whole("1.1.0"))
+    assert kept() == unpacked("1.1.0")
 
 
 def test_the_internal_address_reaches_each_service(place: Place) -> None:

@@ -15,6 +15,7 @@ gets no traffic, and what was started for it is ended again: what served before 
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,6 +45,9 @@ SETTLE_LIMIT_SECONDS = 10
 """for an instance that ended by itself meanwhile to be back"""
 POLL_SECONDS = 0.1
 LEFT_BEHIND_SECONDS = 3600
+"""for what a killed converge was unpacking: an older one may still be at it"""
+WARM_SECONDS = 24 * 3600
+"""for an unpacked bundle that nothing runs any more: a rollback within the plan's longest soak need not unpack it again"""
 
 
 @dataclass(frozen=True)
@@ -279,12 +283,14 @@ def _scrape_groups(wanted: Sequence[Instance]) -> list[dict[str, object]]:
 
 
 def _tidy(bundles: Path, used: Collection[str]) -> None:
-    """Remove unpacked bundles that nothing runs, and what a killed converge was unpacking; the store has them all."""
+    """Remove unpacked bundles that nothing ran lately, and what a killed converge was unpacking; the store has them all."""
     names = {digest.removeprefix("sha256:") for digest in used}
     for folder in bundles.glob("*"):
-        is_bundle = not folder.name.startswith(".")
-        is_left = not is_bundle and time.time() - folder.stat().st_mtime > LEFT_BEHIND_SECONDS
-        if is_left or (is_bundle and folder.name not in names):
+        if folder.name in names:
+            os.utime(folder)  # when it was last in use
+            continue
+        limit = LEFT_BEHIND_SECONDS if folder.name.startswith(".") else WARM_SECONDS
+        if time.time() - folder.stat().st_mtime > limit:
             shutil.rmtree(folder)
 
 
