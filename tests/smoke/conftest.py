@@ -68,6 +68,7 @@ def github() -> Iterator[tuple[str, str, str]]:
     """The stand-in as a server: address, client id, client secret."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()  # from here on a client waits for the server instead of being refused
     stand_in = StandIn("an-id", "a-secret", clock=lambda: datetime.now(UTC))
     server = uvicorn.Server(uvicorn.Config(stand_in.app(), log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

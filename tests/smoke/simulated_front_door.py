@@ -52,6 +52,7 @@ class SimulatedFrontDoor:
     def start(self) -> None:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # from here on a client waits for the server instead of being refused
         self.port = listener.getsockname()[1]
         self._server = uvicorn.Server(uvicorn.Config(self.app(), log_level="error"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)

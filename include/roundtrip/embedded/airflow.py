@@ -32,6 +32,7 @@ from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, with_argument, with_variable
 from roundtrip.targets.local.infrastructure import free_ports
+from roundtrip.tls import trusted
 
 MIGRATE_LIMIT_SECONDS = 300
 READY_LIMIT_SECONDS = 120
@@ -224,7 +225,9 @@ class EmbeddedAirflow:
 
     def _unhealthy(self) -> list[str]:
         try:
-            answer = httpx.get(f"{self.login().url}/api/v2/monitor/health", timeout=5, trust_env=False).json()
+            answer = httpx.get(
+                f"{self.login().url}/api/v2/monitor/health", timeout=5, trust_env=False, verify=trusted()
+            ).json()
         except (httpx.HTTPError, ValueError):
             return ["api-server"]
         names = ("metadatabase", "scheduler", "triggerer", "dag_processor")

@@ -19,6 +19,7 @@ from roundtrip.errors import EvidenceError
 from roundtrip.gates.evidence import ARMS, Arm
 from roundtrip.gates.fold import RawScrape
 from roundtrip.plan.model import Metric
+from roundtrip.tls import trusted
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ async def fetch(
         # trust_env=False: what is read is near, and never behind the proxy of the environment.
         async with (
             asyncio.timeout(limits.seconds),
-            httpx.AsyncClient(trust_env=False) as client,
+            httpx.AsyncClient(trust_env=False, verify=trusted()) as client,
             client.stream(method, url, data=form, headers=headers) as response,
         ):
             return response.status_code, await _body(response, url, limits)

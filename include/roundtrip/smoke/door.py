@@ -18,6 +18,7 @@ import httpx
 import redis
 
 from roundtrip.errors import SmokeError
+from roundtrip.tls import trusted
 
 REQUEST_LIMIT_SECONDS = 15.0
 POLL_SECONDS = 0.1
@@ -51,7 +52,9 @@ class FrontDoor:
 
     def client(self) -> httpx.Client:
         """A browser of its own: no cookies yet, no redirects followed."""
-        return httpx.Client(base_url=self.front_door, timeout=REQUEST_LIMIT_SECONDS, trust_env=False)
+        return httpx.Client(
+            base_url=self.front_door, timeout=REQUEST_LIMIT_SECONDS, trust_env=False, verify=trusted()
+        )
 
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(

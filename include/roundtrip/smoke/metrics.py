@@ -20,6 +20,7 @@ from prometheus_client.samples import Sample
 from roundtrip.smoke.door import FrontDoor, Instance, request, wait_until
 from roundtrip.smoke.journal import ORDERS, entries, fills_after, moment, position
 from roundtrip.smoke.trading import FILL_LIMIT_SECONDS, make_trades, place, wait_filled
+from roundtrip.tls import trusted
 
 TRADES = 20
 SETTLE_LIMIT_SECONDS = 10.0
@@ -93,7 +94,10 @@ def _read(door: FrontDoor, state: redis.Redis) -> Reading:
 def _samples(instances: Iterable[Instance]) -> Iterator[Sample]:
     for instance in instances:
         with httpx.Client(
-            base_url=f"http://{instance.address}", timeout=SCRAPE_LIMIT_SECONDS, trust_env=False
+            base_url=f"http://{instance.address}",
+            timeout=SCRAPE_LIMIT_SECONDS,
+            trust_env=False,
+            verify=trusted(),
         ) as client:
             text = request(client, "GET", "/metrics", 200).text
         for family in text_string_to_metric_families(text):

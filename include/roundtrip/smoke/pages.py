@@ -16,6 +16,7 @@ import httpx
 
 from roundtrip.errors import SmokeError
 from roundtrip.smoke.door import REQUEST_LIMIT_SECONDS, FrontDoor, json_of, request, require
+from roundtrip.tls import trusted
 
 SESSION_COOKIE = "next-auth.session-token"
 BACKTEST = {"symbol": "BTC-USD", "fast": 5, "slow": 20}
@@ -135,7 +136,7 @@ def _get(browser: httpx.Client, address: str) -> httpx.Response:
 
 
 def _get_elsewhere(address: str) -> httpx.Response:
-    with httpx.Client(timeout=REQUEST_LIMIT_SECONDS, trust_env=False) as visitor:
+    with httpx.Client(timeout=REQUEST_LIMIT_SECONDS, trust_env=False, verify=trusted()) as visitor:
         return _get(visitor, address)
 
 

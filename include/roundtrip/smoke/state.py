@@ -17,6 +17,7 @@ from roundtrip.errors import SmokeError
 from roundtrip.smoke.door import FrontDoor, Instance, json_of, request, require, wait_until
 from roundtrip.smoke.journal import Moment, fills_after, is_some_prefix, moment, shown_of
 from roundtrip.smoke.trading import make_trades, place, require_exact_move, require_filled_once, wait_filled
+from roundtrip.tls import trusted
 
 AGREE_LIMIT_SECONDS = 15.0
 RETURN_LIMIT_SECONDS = 60.0
@@ -59,7 +60,9 @@ def state_survives_a_replica(door: FrontDoor) -> None:
 def require_agrees(state: redis.Redis, replica: Instance) -> None:
     """The replica's /risk is what Redis held at that moment. Raises SmokeError after AGREE_LIMIT_SECONDS."""
     base_url = f"http://{replica.address}"
-    with httpx.Client(base_url=base_url, timeout=AGREE_LIMIT_SECONDS, trust_env=False) as client:
+    with httpx.Client(
+        base_url=base_url, timeout=AGREE_LIMIT_SECONDS, trust_env=False, verify=trusted()
+    ) as client:
 
         def disagrees() -> str | None:
             before = moment(state)
@@ -91,7 +94,10 @@ def _wait_all_healthy(door: FrontDoor) -> None:
         for replica in door.instances("workers"):
             try:
                 answer = httpx.get(
-                    f"http://{replica.address}/healthz", timeout=HEALTH_LIMIT_SECONDS, trust_env=False
+                    f"http://{replica.address}/healthz",
+                    timeout=HEALTH_LIMIT_SECONDS,
+                    trust_env=False,
+                    verify=trusted(),
                 )
             except httpx.HTTPError as error:
                 return f"{replica.address}: {error}"

@@ -32,6 +32,7 @@ from roundtrip.targets.local import servers
 from roundtrip.targets.local.instances import INCLUDE, Instances
 from roundtrip.targets.local.ports import Ports, choose_ports, free_ports, read_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
+from roundtrip.tls import trusted
 
 __all__ = ["LocalInfrastructure", "free_ports"]
 
@@ -238,7 +239,7 @@ class LocalInfrastructure:
 def _answers(url: str) -> bool:
     """Whether a server speaks HTTP there, whatever it says."""
     try:
-        httpx.get(url, timeout=1, trust_env=False)
+        httpx.get(url, timeout=1, trust_env=False, verify=trusted())
     except httpx.HTTPError:
         return False
     return True

@@ -23,6 +23,7 @@ from roundtrip.errors import TargetError
 from roundtrip.supervision.daemon import ENDED, Daemon, Program
 from roundtrip.targets.bundles import Manifest
 from roundtrip.targets.local import ports, records
+from roundtrip.tls import trusted
 
 HEALTH_LIMIT_SECONDS = 2.0
 PROBES_AT_ONCE = 8
@@ -92,7 +93,7 @@ class Instances:
             if i.name in processes and processes[i.name].state in ("RUNNING", "STARTING")
         ]
         with (
-            httpx.Client(timeout=HEALTH_LIMIT_SECONDS, trust_env=False) as client,
+            httpx.Client(timeout=HEALTH_LIMIT_SECONDS, trust_env=False, verify=trusted()) as client,
             ThreadPoolExecutor(PROBES_AT_ONCE) as probes,
         ):
             answers = probes.map(lambda i: _is_healthy(client, i), running)

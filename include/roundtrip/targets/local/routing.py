@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from roundtrip import durable
 from roundtrip.errors import TargetError
 from roundtrip.plan.model import Plan
+from roundtrip.tls import trusted
 
 APPLY_LIMIT_SECONDS = 10
 ATTEMPTS = 3
@@ -136,7 +137,9 @@ def _services(api: str) -> list[Mapping[str, Any]]:
     deadline = time.monotonic() + ANSWER_LIMIT_SECONDS
     while True:
         try:
-            response = httpx.get(f"{api}/api/http/services?per_page=1000", timeout=2, trust_env=False)
+            response = httpx.get(
+                f"{api}/api/http/services?per_page=1000", timeout=2, trust_env=False, verify=trusted()
+            )
             response.raise_for_status()
             answer: list[Mapping[str, Any]] = response.json()
             return answer
