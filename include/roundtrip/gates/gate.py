@@ -189,25 +189,42 @@ class _Watch:
         )
 
     def sentence(self) -> str:
-        """What was compared, how it stands, what is missing, and when it is decided at the latest."""
-        each = [
-            f"{name}: canary {one.canary}, stable {one.stable}, "
-            f"evidence against {one.evidence_against:.3g}/{one.against_needed:.3g}, "
-            f"for {one.evidence_for:.3g}/{one.for_needed:.3g}"
-            for name, one in self.decision.metrics.items()
+        """How it stands, what is enough already, what it waits for, and when it is decided at the latest."""
+        metrics = self.decision.metrics
+        open_ = {name: one for name, one in metrics.items() if one.evidence_for < one.for_needed}
+        enough = [
+            f"{name} (canary {one.canary}, evidence against {_of(one.evidence_against, one.against_needed)})"
+            for name, one in metrics.items()
+            if name not in open_
         ]
+        # A line may be cut where it is shown: what is nearest to a FAIL comes first.
+        worst_first = sorted(
+            open_.items(), key=lambda item: -item[1].evidence_against / item[1].against_needed
+        )
+        parts = [
+            f"{name}: canary {one.canary}, stable {one.stable}, "
+            f"evidence for {_of(one.evidence_for, one.for_needed)}, "
+            f"against {_of(one.evidence_against, one.against_needed)}"
+            for name, one in worst_first
+        ]
+        parts += [f"enough for {', '.join(enough)}"] if enough else []
+        parts += [*self._rails(), f"waits for: {self.decision.reason}", *self._left()]
+        return f"{self._setup.gate_id}: {'; '.join(parts)}"
+
+    def _rails(self) -> list[str]:
         shown = self._state.previous.guard_rails if self._state.previous else {}
-        each += [
+        return [
             f"guard rail {rail.name} {shown[rail.name]:g} of at most {rail.at_most:g}"
             for rail in self.gate.guard_rails
             if rail.name in shown
         ]
-        latest = ""
-        if self._state.began is not None and self._state.previous is not None:
-            end = self._state.began + timedelta(seconds=self.gate.deadline_seconds)
-            left = (end - self._state.previous.at).total_seconds()
-            latest = f"; decides within {max(0.0, left):.0f} s"
-        return f"{self._setup.gate_id}: {'; '.join(each)}; waits for: {self.decision.reason}{latest}"
+
+    def _left(self) -> list[str]:
+        if self._state.began is None or self._state.previous is None:
+            return []
+        end = self._state.began + timedelta(seconds=self.gate.deadline_seconds)
+        left = (end - self._state.previous.at).total_seconds()
+        return [f"decides within {max(0.0, left):.0f} s"]
 
     def _fold(self, event: Event) -> None:
         sample = Sample.from_json(event.data)
@@ -216,6 +233,10 @@ class _Watch:
         counts = {f"canary/{name}": one for name, one in sample.canary.items()}
         counts |= {f"stable/{name}": one for name, one in sample.stable.items()}
         self._totals = Totals(began, counts, counters_from_json(event.data["counters"]))
+
+
+def _of(evidence: float, needed: float) -> str:
+    return f"{evidence:.3g}/{needed:.3g}"
 
 
 def _started(setup: GateSetup) -> dict[str, object]:
