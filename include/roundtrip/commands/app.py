@@ -143,6 +143,40 @@ def status(plan: PlanName = PLAN, env: Environments = "local", as_json: Json = F
         console.print("\n".join(now.lines()))
 
 
+@app.command()
+def calibrate(
+    plan: Annotated[str, typer.Argument(help="name of a file in include/plans, without its ending")] = PLAN,
+    env: Environments = "local",
+    *,
+    runs: Annotated[int, typer.Option(min=100, help="gates drawn for each kind of version")] = 1000,
+    error_rate: Annotated[
+        float, typer.Option(min=0, max=0.5, help="share of requests that is bad where nothing is wrong")
+    ] = 0.001,
+    seed: Annotated[int, typer.Option(min=0, help="what is drawn from")] = 1,
+    as_json: Json = False,
+) -> None:
+    """What the plan's gates would do on the traffic that its environments state: false alarms, and time to find harm."""
+    from roundtrip.commands import calibrating  # its arrays take a while to import
+
+    machine = open_machine(plan, env, console.print)
+    place = calibrating.Place(machine.plan, machine.environments)
+    simulation = calibrating.Simulation(runs, error_rate, seed)
+    with console.status("simulating"):
+        found = list(calibrating.calibrations(place, simulation))
+    left_out = calibrating.not_simulated(place)
+    if as_json:
+        data = {
+            "simulation": asdict(simulation),
+            "gates": [one.to_json() for one in found],
+            "not_simulated": left_out,
+        }
+        sys.stdout.write(json.dumps(data, indent=1) + "\n")
+        return
+    console.print(calibrating.healthy_table(found), calibrating.harm_table(found))
+    for step in left_out:
+        console.print(f"{step}: compared with what is recorded of stable, not simulated")
+
+
 @app.command("restore-state")
 def restore_state(
     release: Annotated[

@@ -22,7 +22,7 @@ def refuse_undecidable(release: Release) -> None:
     """Raises PlanError with every gate that cannot decide."""
     problems = [
         problem
-        for stage, gate, step, wave in _gates(release.plan)
+        for stage, gate, step, wave in gates_of(release.plan)
         for problem in (
             *_without_source(release, stage, gate),
             *_without_traffic(release, stage, gate, step, wave),
@@ -37,7 +37,7 @@ def refuse_undecidable(release: Release) -> None:
         )
 
 
-def _gates(plan: Plan) -> Iterator[tuple[str, str, str, Wave]]:
+def gates_of(plan: Plan) -> Iterator[tuple[str, str, str, Wave]]:
     """Stage, gate, where it stands in the plan, and what is placed then."""
     staging = plan.staging
     percent = staging.canary_percent if staging.strategy == "canary" else 100
@@ -59,7 +59,7 @@ def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: W
     settled = settings(release, stage, gate)
     for metric in settled.metrics:
         stated = stated_traffic(release, stage, metric.service)
-        found = need(settled, metric, _share(release.plan, metric.service, wave), stated)
+        found = need(settled, metric, canary_share(release.plan, metric.service, wave), stated)
         if not found.is_enough:
             yield (
                 f"gates.{gate}.{metric.name} in {stage}, {step}: needs {found.canary_requests} canary requests within "
@@ -68,7 +68,7 @@ def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: W
             )
 
 
-def _share(plan: Plan, name: str, wave: Wave) -> float:
+def canary_share(plan: Plan, name: str, wave: Wave) -> float:
     """The canary's share of a service's requests, or of its orders when it takes them from a queue."""
     service = plan.services[name]
     if not service.queue:

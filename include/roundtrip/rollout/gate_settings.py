@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from roundtrip.plan.model import Gate
-from roundtrip.release import Release
+from typing import Protocol
+
+from roundtrip.plan.environment import Environment
+from roundtrip.plan.model import Gate, Plan
 
 
-def soak_seconds(release: Release) -> float:
+class Planned(Protocol):
+    """A plan and its environments: a release, or what would be one."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    def environment(self, stage: str) -> Environment: ...
+
+
+def soak_seconds(release: Planned) -> float:
     """The soak of this release: the environment's when it shortens it, else the plan's."""
     shortened = release.environment("production").soak_seconds
     return release.plan.production.soak_seconds if shortened is None else shortened
 
 
-def settings(release: Release, stage: str, gate: str) -> Gate:
+def settings(release: Planned, stage: str, gate: str) -> Gate:
     """The plan's gate with what the environment changes in it, and the soak's time when it is the soak gate."""
     changed = release.environment(stage).gates.get(gate)
     changes = changed.model_dump(exclude_none=True) if changed else {}
@@ -27,7 +38,7 @@ def settings(release: Release, stage: str, gate: str) -> Gate:
     return settled.model_copy(update=times)
 
 
-def stated_traffic(release: Release, stage: str, service: str) -> float | None:
+def stated_traffic(release: Planned, stage: str, service: str) -> float | None:
     """Requests per second that the environment states for a service, or what it states for all of them together.
 
     None when it states none. The sum of all is the most that one of them can get.
