@@ -1,0 +1,69 @@
+"""Whoever deploys has clients send at the full rate before anything changes, in that environment only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from roundtrip.errors import StaleTokenError
+from roundtrip.ledger.ledger import Ledger
+from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_environment, load_plan
+from roundtrip.release import Release
+from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy
+from roundtrip.traffic.rate import asked_rate, traffic_folder
+
+INCLUDE = Path(__file__).parents[2] / "include"
+ENVIRONMENTS = {
+    stage: load_environment(INCLUDE / "environments" / f"local_{stage}.yaml")
+    for stage in ("staging", "production")
+}
+
+
+@dataclass
+class Recording:
+    """A target that notes at which rates clients are asked to send when it converges."""
+
+    home: Home
+    seen: list[dict[str, float | None]] = field(default_factory=list)
+
+    def converge(self, desired: Deployment, token: int, progress: object) -> Deployment:
+        del token, progress
+        self.seen.append(
+            {
+                stage: asked_rate(traffic_folder(self.home, environment.name))
+                for stage, environment in ENVIRONMENTS.items()
+            }
+        )
+        return desired
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Recording:
+    return Recording(Home(tmp_path))
+
+
+@pytest.fixture
+def release(tmp_path: Path, target: Recording) -> Release:
+    plan = load_plan(INCLUDE / "plans" / "top_tier_trading_1_1_0.yaml")
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    return Release("r1", plan, ENVIRONMENTS, ledger, target.home, lambda _: {}, lambda _: target)
+
+
+def test_the_rate_is_full_where_somebody_deploys_and_rests_elsewhere(
+    release: Release, target: Recording
+) -> None:
+    deploy(release, "staging", Deployment(), holder="staging.place_canary")
+    deploy(release, "production", Deployment(), holder="production.wave_1")
+    assert target.seen == [{"staging": 40, "production": 5}, {"staging": 5, "production": 80}]
+
+
+def test_who_may_not_deploy_asks_for_no_traffic(release: Release, target: Recording) -> None:
+    release.ledger.append(release.id, ROLLBACK_BEGUN, {"why": "a gate failed"})
+    with pytest.raises(StaleTokenError):
+        deploy(release, "production", Deployment(), holder="production.wave_1")
+    assert target.seen == []
+    assert asked_rate(traffic_folder(target.home, "local_production")) is None
