@@ -9,15 +9,20 @@ Rules:
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from roundtrip.errors import BuildError, ForgeError
 from roundtrip.forge import open_forge
 from roundtrip.ledger.ledger import Event
+from roundtrip.plan.model import Project
 from roundtrip.release import Release
 from roundtrip.toolchain.projects import Toolchain
 
 log = logging.getLogger(__name__)
+
+INSTALLS_AT_ONCE = 2
+"""projects: while one downloads, another one unpacks"""
 
 
 def toolchain(release: Release) -> Toolchain:
@@ -47,13 +52,19 @@ def install(release: Release) -> Path:
     """Check out, and install what the projects need as far as that is possible."""
     folder = checkout(release)
     tools = toolchain(release)
-    for name, project in release.plan.projects().items():
+
+    def install_one(name: str, project: Project) -> None:
         try:
             tools.dependencies(folder / project.path, project.toolchain)
         except BuildError as error:
             log.warning(
                 "%s: its dependencies cannot be installed, items that need them report it: %s", name, error
             )
+
+    projects = release.plan.projects()
+    with ThreadPoolExecutor(INSTALLS_AT_ONCE) as pool:
+        for _ in pool.map(install_one, projects.keys(), projects.values()):
+            pass  # an error that is no BuildError is raised here
     return folder
 
 
