@@ -18,14 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.judges.peers import Argo, Flagger, Kayenta, success_rates
 from benchmarks.judges.traffic import NOISES, STABLE_ERROR_RATE, Cell, draw
-from roundtrip.gates.history import Arms, judged
+from roundtrip.gates.history import Arms, Floats, judged
+from roundtrip.gates.summary import Times, wilson
 from roundtrip.plan.model import Gate
 
-Floats = NDArray[np.float64]
 Rule = Callable[[Arms], Floats]
 """Seconds until each run fails; infinite for never."""
 
@@ -137,22 +136,6 @@ def _measured(failed: Floats, harmless_runs: int, harmful_runs: int) -> Measured
     return Measured(alarms, harmless_runs, dict(zip(HARMS, each, strict=True)))
 
 
-def wilson(hits: int, runs: int) -> tuple[float, float]:
-    """95 % interval of a share."""
-    z = 1.959964
-    middle = (hits + z * z / 2) / (runs + z * z)
-    half = z / (runs + z * z) * math.sqrt(hits * (runs - hits) / runs + z * z / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _median(delays: Floats) -> float:
-    return float(np.sort(delays)[(delays.size - 1) // 2])
-
-
-def _late(delays: Floats) -> float:
-    return float(np.sort(delays)[math.ceil(0.95 * delays.size) - 1])
-
-
 def _seconds(value: float) -> str:
     return "never" if math.isinf(value) else f"{value:.0f}"
 
@@ -163,9 +146,9 @@ def alarm_cell(one: Measured) -> str:
 
 
 def delay_cell(delays: Floats) -> str:
-    missed = float(np.isinf(delays).mean())
-    lost = f", {100 * missed:.0f} % missed" if missed else ""
-    return f"{_seconds(_median(delays))} / {_seconds(_late(delays))}{lost}"
+    times = Times.of(delays)
+    lost = f", {100 * (1 - times.share):.0f} % missed" if times.share < 1 else ""
+    return f"{_seconds(times.median)} / {_seconds(times.late)}{lost}"
 
 
 Results = Mapping[tuple[str, float], Mapping[str, Measured]]
@@ -214,21 +197,21 @@ def print_targets(results: Results) -> None:
         judge = OURS[0] if noise == "none" else OURS[1]
         for harm, median in zip(HARMS, medians, strict=True):
             if median is not None:
-                got = _median(found[judge].delays[harm])
+                got = Times.of(found[judge].delays[harm]).median
                 what = f"{judge}: as fast as the reference {name}, {harm:.0%}"
                 _print_target(what, f"{noise}, {rate:g}/s", f"≤ {median}", _seconds(got), got <= median)
     for (noise, rate), found in results.items():
         for harm, factor in ((0.10, 10), (0.05, 4)):
             if noise == "none":
-                best = min(_median(found[name].delays[harm]) for name in peers())
-                got = _median(found[OURS[0]].delays[harm])
+                best = min(Times.of(found[name].delays[harm]).median for name in peers())
+                got = Times.of(found[OURS[0]].delays[harm]).median
                 ratio = best / got
                 what = f"{OURS[0]}: times faster than the fastest default, {harm:.0%}"
                 _print_target(what, f"{noise}, {rate:g}/s", f"≥ {factor}", f"{ratio:.1f}", ratio >= factor)
         if "per arm" in noise:
             for judge in judges:
-                wanted = _median(found["one minute, tuned"].delays[0.02])
-                got = _median(found[judge].delays[0.02])
+                wanted = Times.of(found["one minute, tuned"].delays[0.02]).median
+                got = Times.of(found[judge].delays[0.02]).median
                 what = f"{judge}: not slower than one minute, tuned, 2%"
                 # Where neither finds it, nothing is reached.
                 is_met = got <= wanted and math.isfinite(got)

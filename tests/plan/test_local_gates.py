@@ -10,19 +10,13 @@ from roundtrip.gates.planning import traffic_needed
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Gate, Metric, Plan, Wave
-from roundtrip.traffic.mix import FRESH_PERCENT, SHARES
+from roundtrip.traffic.mix import FRESH_PERCENT, share_of
 
 INCLUDE = Path(__file__).parents[2] / "include"
 LONGEST_HEALTHY_SECONDS = 30.0
 """A gate that somebody watches."""
 SLOW_RATE = 0.002
 """Requests above 0.25 s on a machine with two busy cores."""
-SHARE_OF = {
-    "ops-ui": SHARES["home"] / 100,
-    "api": (100 - SHARES["home"]) / 100,
-    "workers": SHARES["place order"] / 100,
-}
-"""service -> its share of the generated requests"""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +36,9 @@ def seconds_to_pass(plan: Plan, place: Environment, gate_name: str, wave: Wave) 
     each = []
     for metric in gate.metrics:
         alone = Gate.model_validate({**gate.model_dump(), **times, "metrics": [metric.model_dump()]})
-        requests_per_second = place.traffic.requests_per_second * SHARE_OF[metric.service]
+        requests_per_second = place.traffic.requests_per_second * share_of(
+            metric.service, is_queue=plan.services[metric.service].queue
+        )
         rate = SLOW_RATE if metric.kind == "slow" else 0.0
         each.append(traffic_needed(alone, requests_per_second, share(plan, metric, wave), error_rate=rate))
     return max(each)

@@ -3,52 +3,57 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from roundtrip.errors import PlanError
+from roundtrip.gates.history import Arms, Outcomes, judged
+from roundtrip.ledger.ledger import Ledger
+from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
-from roundtrip.rollout.calibration import (
-    HARMS,
-    Calibration,
-    Place,
-    Simulation,
-    Times,
-    calibrations,
-    flow,
-    not_simulated,
-    wilson,
-)
+from roundtrip.plan.model import Gate
+from roundtrip.release import Release
+from roundtrip.rollout import calibration
+from roundtrip.rollout.calibration import HARMS, Calibration, Simulation, calibrations, flow, not_simulated
 from roundtrip.rollout.decidable import gates_of
 
 INCLUDE = Path(__file__).parents[2] / "include"
 SIMULATION = Simulation(runs=100, error_rate=0.001, seed=1)
 
 
+def nothing(_: object) -> None:
+    raise AssertionError("a simulation needs neither target nor secret")
+
+
 @pytest.fixture(scope="module")
-def place() -> Place:
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    folder = tmp_path_factory.mktemp("calibration")
     environments = {
         stage: load_environment(INCLUDE / "environments" / f"local_{stage}.yaml")
         for stage in ("staging", "production")
     }
-    return Place(load_plan(INCLUDE / "plans" / "top_tier_trading_1_1_0.yaml"), environments)
+    plan, ledger = (
+        load_plan(INCLUDE / "plans" / "top_tier_trading_1_1_0.yaml"),
+        Ledger(f"sqlite:///{folder / 'ledger.db'}"),
+    )
+    return Release("r1", plan, environments, ledger, Home(folder), nothing, nothing)
 
 
 @pytest.fixture(scope="module")
-def found(place: Place) -> list[Calibration]:
-    return list(calibrations(place, SIMULATION))
+def found(release: Release) -> list[Calibration]:
+    return list(calibrations(release, SIMULATION))
 
 
-def test_every_gate_is_simulated_or_named(place: Place, found: list[Calibration]) -> None:
+def test_every_gate_is_simulated_or_named(release: Release, found: list[Calibration]) -> None:
     assert [(one.stage, one.step) for one in found] == [
         ("staging", "canary"),
         ("production", "wave 1"),
         ("production", "wave 2"),
     ]
-    assert not_simulated(place) == ["production, wave 3", "production, soak"]
+    assert not_simulated(release) == ["production, wave 3", "production, soak"]
 
 
 def test_a_healthy_version_passes_and_its_false_alarms_are_as_stated(found: list[Calibration]) -> None:
@@ -59,22 +64,22 @@ def test_a_healthy_version_passes_and_its_false_alarms_are_as_stated(found: list
 
 
 def test_each_harm_of_each_metric_is_there_and_a_larger_one_is_not_found_later(
-    place: Place, found: list[Calibration]
+    release: Release, found: list[Calibration]
 ) -> None:
     for one in found:
-        metrics = [metric.name for metric in place.plan.gates[one.gate].metrics]
-        assert [(f.metric, f.bad_share) for f in one.found] == [(m, h) for m in metrics for h in HARMS]
+        metrics = [metric.name for metric in release.plan.gates[one.gate].metrics]
+        assert [(f.metric, f.bad_share) for f in one.detections] == [(m, h) for m in metrics for h in HARMS]
         for metric in metrics:
-            shares = [f.fails.share for f in one.found if f.metric == metric]
+            shares = [f.fails.share for f in one.detections if f.metric == metric]
             assert shares == sorted(shares)
             assert shares[-1] > 0.9
-        assert all(0 <= f.fails.share + f.passed_share <= 1 for f in one.found)
+        assert all(0 <= f.fails.share + f.passed_share <= 1 for f in one.detections)
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_one_others(
-    place: Place, found: list[Calibration]
+    release: Release, found: list[Calibration]
 ) -> None:
-    again, other = (next(calibrations(place, Simulation(100, 0.001, seed))) for seed in (1, 2))
+    again, other = (next(calibrations(release, Simulation(100, 0.001, seed))) for seed in (1, 2))
     assert again == found[0]
     assert other != found[0]
 
@@ -84,30 +89,38 @@ def test_figures_are_plain_json_without_an_infinite_number(found: list[Calibrati
     assert json.loads(text)[0]["gate"] == found[0].gate
 
 
-def test_an_environment_that_states_no_traffic_is_refused(place: Place) -> None:
-    silent = {stage: one.model_copy(update={"traffic": None}) for stage, one in place.environments.items()}
+def test_what_is_drawn_at_once_does_not_grow_with_the_deadline(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def noting(gate: Gate, histories: Mapping[str, Arms]) -> Outcomes:
+        drawn.append(next(iter(histories.values())).canary.size)
+        return judged(gate, histories)
+
+    monkeypatch.setattr(calibration, "judged", noting)
+    monkeypatch.setattr(calibration, "CELLS", 20_000)
+    one = next(calibrations(release, Simulation(runs=20, error_rate=0.001, seed=1)))
+    seconds = release.environment("staging").gates[one.gate].deadline_seconds
+    assert seconds is not None
+    kinds = len(one.detections) + 1
+    assert sum(drawn) == one.runs * kinds * seconds
+    assert len(drawn) > 1
+    assert max(drawn) <= 20_000
+
+
+def test_an_environment_that_states_no_traffic_is_refused(release: Release) -> None:
+    silent = {stage: one.model_copy(update={"traffic": None}) for stage, one in release.environments.items()}
     with pytest.raises(PlanError, match=r"expected the requests/s that .* gets, got none"):
-        list(calibrations(Place(place.plan, silent), SIMULATION))
+        list(calibrations(replace(release, environments=silent), SIMULATION))
 
 
-def test_stated_requests_are_taken_as_they_are(place: Place) -> None:
-    stated = place.environments["staging"].model_copy(
+def test_stated_requests_are_taken_as_they_are(release: Release) -> None:
+    stated = release.environments["staging"].model_copy(
         update={"traffic": None, "expected_requests_per_second": {"api": 100.0}}
     )
-    metric = next(m for m in place.plan.gates[place.plan.staging.gate].metrics if m.service == "api")
-    wave = next(wave for stage, _, _, wave in gates_of(place.plan) if stage == "staging")
-    gets = flow(Place(place.plan, {"staging": stated}), "staging", metric, wave)
+    metric = next(m for m in release.plan.gates[release.plan.staging.gate].metrics if m.service == "api")
+    wave = next(wave for stage, _, _, wave in gates_of(release.plan) if stage == "staging")
+    gets = flow(replace(release, environments={"staging": stated}), "staging", metric, wave)
     assert gets.canary == pytest.approx(wave.traffic_percent)
     assert gets.canary + gets.stable == pytest.approx(100)
-
-
-def test_what_never_happened_has_no_time() -> None:
-    half = Times.of(np.array([1.0, 3.0, math.inf, math.inf]))
-    assert (half.median, half.late, half.share) == (3.0, math.inf, 0.5)
-    assert half.to_json() == {"median_seconds": 3.0, "late_seconds": None, "share": 0.5}
-
-
-def test_the_interval_is_wilsons() -> None:
-    # Of 10 in 100, as tabulated: 5.52 % to 17.44 %.
-    assert wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=1e-4)
-    assert wilson(0, 100)[0] == 0.0

@@ -1,4 +1,4 @@
-"""Whoever deploys has clients send at the full rate before anything changes, in that environment only."""
+"""A deploy and a rollback have clients send at the full rate before anything changes, in one environment only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from roundtrip.plan.deployment import Deployment
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.release import Release
+from roundtrip.rollback.restoring import begin
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy
-from roundtrip.traffic.rate import asked_rate, traffic_folder
+from roundtrip.traffic.rate import ask_for_traffic, asked_rate, traffic_folder
 
 INCLUDE = Path(__file__).parents[2] / "include"
 ENVIRONMENTS = {
@@ -67,3 +68,12 @@ def test_who_may_not_deploy_asks_for_no_traffic(release: Release, target: Record
         deploy(release, "production", Deployment(), holder="production.wave_1")
     assert target.seen == []
     assert asked_rate(traffic_folder(target.home, "local_production")) is None
+
+
+def test_a_rollback_is_under_the_traffic_of_production(release: Release, target: Recording) -> None:
+    for environment in ENVIRONMENTS.values():
+        release.ledger.append_once(release.id, "deployed", environment.name, {"version": "1.1.0"})
+    ask_for_traffic(target.home, ENVIRONMENTS, full=None)
+    begin(release, "by hand, after the release was promoted")
+    assert asked_rate(traffic_folder(target.home, "local_production")) == 80
+    assert asked_rate(traffic_folder(target.home, "local_staging")) == 5

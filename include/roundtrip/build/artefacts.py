@@ -130,8 +130,7 @@ def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
         for service in services_of(plan, plan.from_version)
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for _ in pool.map(lambda of: _build(of, repository, home, folder), recipes):
-            pass  # an error of any of them is raised here
+        list(pool.map(lambda of: _build(of, repository, home, folder), recipes))  # raises the error of any
     locks = _locks(plan, repository, plan.from_version, commit)
     write_sbom(plan, plan.from_version, folder, folder / SBOM, locks=locks, scans=Scans(home.cache / "scans"))
     _zip_and_sums(repository, plan, plan.from_version, commit, folder)

@@ -63,8 +63,7 @@ def install(release: Release) -> Path:
 
     projects = release.plan.projects()
     with ThreadPoolExecutor(INSTALLS_AT_ONCE) as pool:
-        for _ in pool.map(install_one, projects.keys(), projects.values()):
-            pass  # an error that is no BuildError is raised here
+        list(pool.map(install_one, projects.keys(), projects.values()))  # raises what is no BuildError
     return folder
 
 

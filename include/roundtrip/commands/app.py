@@ -155,24 +155,22 @@ def calibrate(
     seed: Annotated[int, typer.Option(min=0, help="what is drawn from")] = 1,
     as_json: Json = False,
 ) -> None:
-    """What the plan's gates would do on the traffic that its environments state: false alarms, and time to find harm."""
-    from roundtrip.commands import calibrating  # its arrays take a while to import
+    """What the plan's gates would do on the traffic that its environments state: false alarms, and detection times."""
+    # The arrays that it works with take a while to import.
+    from roundtrip.commands.calibrating import detection_table, healthy_table
+    from roundtrip.rollout.calibration import Simulation, calibrations, not_simulated
 
     machine = open_machine(plan, env, console.print)
-    place = calibrating.Place(machine.plan, machine.environments)
-    simulation = calibrating.Simulation(runs, error_rate, seed)
+    simulation = Simulation(runs, error_rate, seed)
     with console.status("simulating"):
-        found = list(calibrating.calibrations(place, simulation))
-    left_out = calibrating.not_simulated(place)
+        gates = list(calibrations(machine, simulation))
+    left_out = not_simulated(machine)
     if as_json:
-        data = {
-            "simulation": asdict(simulation),
-            "gates": [one.to_json() for one in found],
-            "not_simulated": left_out,
-        }
+        each = [one.to_json() for one in gates]
+        data = {"simulation": asdict(simulation), "gates": each, "not_simulated": left_out}
         sys.stdout.write(json.dumps(data, indent=1) + "\n")
         return
-    console.print(calibrating.healthy_table(found), calibrating.harm_table(found))
+    console.print(healthy_table(gates), detection_table(gates))
     for step in left_out:
         console.print(f"{step}: compared with what is recorded of stable, not simulated")
 

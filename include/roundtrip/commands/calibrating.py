@@ -7,21 +7,11 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from roundtrip.rollout.calibration import (
-    HARMS,
-    Calibration,
-    Found,
-    Place,
-    Simulation,
-    Times,
-    calibrations,
-    not_simulated,
-)
+from roundtrip.gates.summary import Times
+from roundtrip.rollout.calibration import HARMS, Calibration, Detection
 
 LEAST_SHOWN = 0.005
 """shares below it would be shown as 0 %"""
-
-__all__ = ["Place", "Simulation", "calibrations", "harm_table", "healthy_table", "not_simulated"]
 
 
 def healthy_table(calibrations: Iterable[Calibration]) -> Table:
@@ -45,25 +35,25 @@ def healthy_table(calibrations: Iterable[Calibration]) -> Table:
     return table
 
 
-def harm_table(calibrations: Iterable[Calibration]) -> Table:
-    """When a harm in one metric is found, by its size."""
+def detection_table(calibrations: Iterable[Calibration]) -> Table:
+    """The detection time of a harm in one metric, by its size."""
     table = Table(title="One metric of the canary bad: FAIL after (95 %); PASS where the plan tolerates it")
     for name in ("stage", "step", "metric", *(f"{harm:.0%} bad" for harm in HARMS)):
         table.add_column(name)
     for one in calibrations:
-        for metric in dict.fromkeys(found.metric for found in one.found):
-            cells = [_cell(found) for found in one.found if found.metric == metric]
+        for metric in dict.fromkeys(detection.metric for detection in one.detections):
+            cells = [_cell(detection) for detection in one.detections if detection.metric == metric]
             table.add_row(one.stage, one.step, metric, *cells)
     return table
 
 
-def _cell(found: Found) -> str:
+def _cell(detection: Detection) -> str:
     """Times to FAIL where nearly all gates came to it, and the shares of the other ends."""
-    fails = found.fails
+    fails = detection.fails
     parts = [_times(fails)] if math.isfinite(fails.median) else []
     if not math.isfinite(fails.late):
-        undecided = 1 - fails.share - found.passed_share
-        shares = {"FAIL": fails.share, "PASS": found.passed_share, "undecided": undecided}
+        undecided = 1 - fails.share - detection.passed_share
+        shares = {"FAIL": fails.share, "PASS": detection.passed_share, "undecided": undecided}
         parts += [f"{name} {share:.0%}" for name, share in shares.items() if share >= LEAST_SHOWN]
     return ", ".join(parts)
 

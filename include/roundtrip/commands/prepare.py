@@ -72,6 +72,10 @@ class Machine:
     def secrets(self, connection: str) -> Mapping[str, str]:
         return local_secrets(self.home)(connection)
 
+    def environment(self, stage: str) -> Environment:
+        """The environment of `staging` or `production`."""
+        return self.environments[stage]
+
     def target(self, stage: str) -> LocalTarget:
         return LocalTarget(self.environments[stage], self.plan, self.home, self.secrets)
 
@@ -149,7 +153,7 @@ def publish_stable(machine: Machine) -> dict[str, str]:
     """The stable version's digests by service; built, signed and published when it was not yet."""
     plan, home = machine.plan, machine.home
     folder = home.releases / f"{plan.repository.tag_prefix}{plan.from_version}"
-    connection = machine.environments["production"].signing_connection
+    connection = machine.environment("production").signing_connection
     secrets = machine.secrets(connection)
     if not folder.exists():
         machine.say(f"building {plan.from_version}, once")
@@ -181,7 +185,7 @@ def wake_environments(machine: Machine) -> None:
 def start_environments(machine: Machine, bundles: Mapping[str, str]) -> None:
     """Both environments up, at the stable version unless a release acted on them; their traffic runs."""
     for stage in STAGES:
-        target, environment = machine.target(stage), machine.environments[stage]
+        target, environment = machine.target(stage), machine.environment(stage)
         addresses = target.infrastructure.up()
         if _is_ours(machine, stage):
             version = machine.plan.from_version
@@ -205,7 +209,7 @@ def stop_everything(home: Home) -> None:
 
 def _is_ours(machine: Machine, stage: str) -> bool:
     """Whether nobody but this preparation has acted on the environment, or nothing is placed there at all."""
-    name = machine.environments[stage].name
+    name = machine.environment(stage).name
     taken = [e for e in machine.ledger.events(kind="token.taken") if e.data["environment"] == name]
     return not taken or taken[-1].release == SETUP or not _instances(machine.target(stage))
 
@@ -229,7 +233,7 @@ def _counted(target: LocalTarget) -> int:
 
 
 def _start_traffic(machine: Machine, stage: str) -> None:
-    environment, target = machine.environments[stage], machine.target(stage)
+    environment, target = machine.environment(stage), machine.target(stage)
     if environment.traffic is None:
         return
     command = [sys.executable, "-m", "roundtrip.traffic", "--front-door", target.addresses().front_door]

@@ -60,7 +60,7 @@ class Runs:
         """Have every environment at the plan's stable version. Raises HostError when that cannot be had."""
         stable = (self.machine.plan.from_version,)
         for stage in ("production", "staging"):
-            environment = self.machine.environments[stage].name
+            environment = self.machine.environment(stage).name
             if self._versions(stage) == stable:
                 continue
             last = self.machine.ledger.last(None, "deployed", environment)

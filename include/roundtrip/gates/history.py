@@ -55,14 +55,26 @@ class Outcomes:
     uncompared: Floats
     """INCONCLUSIVE for want of a stable arm"""
 
+    def ended(self, verdict: Verdict) -> Floats:
+        """When each live gate, which ends with its first verdict, would have ended with this one; infinite: not so."""
+        of = {
+            Verdict.FAIL: (self.failed, self.failed <= np.minimum(self.uncompared, self.passed)),
+            Verdict.INCONCLUSIVE: (
+                self.uncompared,
+                (self.uncompared < self.failed) & (self.uncompared <= self.passed),
+            ),
+            Verdict.PASS: (self.passed, self.passed < np.minimum(self.failed, self.uncompared)),
+        }
+        seconds, is_first = of[verdict]
+        return np.where(is_first, seconds, math.inf)
+
     def verdict(self, gate: int) -> tuple[Verdict | None, float]:
         """What a live gate would have ended with, and when; None when it would go on."""
-        fail, stop, good = self.failed[gate], self.uncompared[gate], self.passed[gate]
-        if fail <= min(stop, good) and math.isfinite(fail):
-            return Verdict.FAIL, float(fail)
-        if stop <= good and math.isfinite(stop):
-            return Verdict.INCONCLUSIVE, float(stop)
-        return (Verdict.PASS, float(good)) if math.isfinite(good) else (None, math.inf)
+        for verdict in Verdict:
+            seconds = float(self.ended(verdict)[gate])
+            if math.isfinite(seconds):
+                return verdict, seconds
+        return None, math.inf
 
 
 def judged(gate: Gate, histories: Mapping[str, Arms]) -> Outcomes:

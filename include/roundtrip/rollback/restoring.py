@@ -21,6 +21,7 @@ from roundtrip.rollout import snapshots
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe
 from roundtrip.rollout.snapshots import Snapshot
 from roundtrip.rollout.standing import standing_pulled
+from roundtrip.traffic.rate import ask_for_traffic
 from roundtrip.verification import verify_signatures
 
 log = logging.getLogger(__name__)
@@ -93,9 +94,10 @@ def _without_replaced(now: Deployment, version: str) -> Deployment:
 
 
 def _close_door(release: Release, why: str) -> None:
-    release.ledger.append_once(
-        release.id, ROLLBACK_BEGUN, "rollback", {"why": why, "stages": stages(release)}
-    )
+    touched = stages(release)
+    release.ledger.append_once(release.id, ROLLBACK_BEGUN, "rollback", {"why": why, "stages": touched})
+    # A promoted release is taken back from a rest; its clients are those of the stage that comes first.
+    ask_for_traffic(release.home, release.environments, full=touched[0] if touched else None)
 
 
 def _converge(release: Release, stage: str, desired: Deployment, step: str) -> None:

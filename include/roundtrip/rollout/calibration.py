@@ -18,28 +18,18 @@ from typing import Any
 import numpy as np
 
 from roundtrip.errors import PlanError
+from roundtrip.gates.evidence import Verdict
 from roundtrip.gates.history import Arms, Floats, judged
-from roundtrip.plan.environment import Environment
-from roundtrip.plan.model import Gate, Metric, Plan, Wave
+from roundtrip.gates.summary import Times, wilson
+from roundtrip.plan.model import Gate, Metric, Wave
 from roundtrip.rollout.decidable import canary_share, gates_of
-from roundtrip.rollout.gate_settings import settings
-from roundtrip.traffic.mix import FRESH_PERCENT, SERVICES, SHARES
+from roundtrip.rollout.gate_settings import Planned, settings
+from roundtrip.traffic.mix import FRESH_PERCENT, share_of
 
 HARMS = (0.01, 0.02, 0.05, 0.2)
 """bad requests of the canary, as a share of its requests"""
-ORDERS = "place order"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A plan and where it is carried out; what `gate_settings` asks of a release."""
-
-    plan: Plan
-    environments: Mapping[str, Environment]
-
-    def environment(self, stage: str) -> Environment:
-        """The environment of `staging` or `production`."""
-        return self.environments[stage]
+CELLS = 2**21
+"""intervals of all gates that are drawn at once; bounds the memory"""
 
 
 @dataclass(frozen=True)
@@ -51,31 +41,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Times:
-    """Seconds from the gate's start to a verdict; infinite: never, since another one came first or the deadline."""
-
-    median: float
-    late: float
-    """95th percentile"""
-    share: float
-    """of the gates that came to this verdict"""
-
-    @classmethod
-    def of(cls, each: Floats) -> Times:
-        """Of the seconds of each gate."""
-        ordered = np.sort(each)
-        middle, late = (ordered.size - 1) // 2, math.ceil(0.95 * ordered.size) - 1
-        return cls(float(ordered[middle]), float(ordered[late]), float(np.isfinite(ordered).mean()))
-
-    def to_json(self) -> dict[str, float | None]:
-        """None for never."""
-        each = {"median_seconds": self.median, "late_seconds": self.late}
-        finite = {name: None if math.isinf(value) else value for name, value in each.items()}
-        return {**finite, "share": self.share}
-
-
-@dataclass(frozen=True)
-class Found:
+class Detection:
     """What became of gates whose canary had one harm in one metric."""
 
     metric: str
@@ -101,7 +67,7 @@ class Calibration:
     stated_false_alarm: float
     false_alarms: int
     passes: Times
-    found: tuple[Found, ...]
+    detections: tuple[Detection, ...]
     """each metric with each harm"""
 
     @property
@@ -120,16 +86,8 @@ class Calibration:
             "false_alarms": self.false_alarms,
             "false_alarm_interval": list(self.interval),
             "passes": self.passes.to_json(),
-            "found": [one.to_json() for one in self.found],
+            "detections": [one.to_json() for one in self.detections],
         }
-
-
-def wilson(hits: int, runs: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, 1927)."""
-    z = 1.959964
-    middle = (hits + z * z / 2) / (runs + z * z)
-    half = z / (runs + z * z) * math.sqrt(hits * (runs - hits) / runs + z * z / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)
@@ -156,33 +114,33 @@ class _Step:
         return all(one.stable and one.canary for one in self.flows.values())
 
 
-def calibrations(place: Place, simulation: Simulation) -> Iterator[Calibration]:
+def calibrations(planned: Planned, simulation: Simulation) -> Iterator[Calibration]:
     """Each gate whose canary has stable beside it. Raises PlanError when an environment states no traffic."""
-    for one in _steps(place):
+    for one in _steps(planned):
         if one.is_side_by_side:
             yield _calibrated(one, simulation)
 
 
-def not_simulated(place: Place) -> list[str]:
+def not_simulated(planned: Planned) -> list[str]:
     """Steps whose gates judge, for one metric or all, against what is recorded of stable (rule 3)."""
-    return [f"{one.stage}, {one.step}" for one in _steps(place) if not one.is_side_by_side]
+    return [f"{one.stage}, {one.step}" for one in _steps(planned) if not one.is_side_by_side]
 
 
-def _steps(place: Place) -> Iterator[_Step]:
-    for stage, name, step, wave in gates_of(place.plan):
-        gate = settings(place, stage, name)
-        flows = {metric.name: flow(place, stage, metric, wave) for metric in gate.metrics}
+def _steps(planned: Planned) -> Iterator[_Step]:
+    for stage, name, step, wave in gates_of(planned.plan):
+        gate = settings(planned, stage, name)
+        flows = {metric.name: flow(planned, stage, metric, wave) for metric in gate.metrics}
         yield _Step(stage, name, step, gate, flows)
 
 
-def flow(place: Place, stage: str, metric: Metric, wave: Wave) -> Flow:
+def flow(planned: Planned, stage: str, metric: Metric, wave: Wave) -> Flow:
     """What canary and stable get each second of a metric's service. Raises PlanError when nobody says."""
-    environment, service = place.environment(stage), place.plan.services[metric.service]
-    share = canary_share(place.plan, metric.service, wave)
+    environment, service = planned.environment(stage), planned.plan.services[metric.service]
+    share = canary_share(planned.plan, metric.service, wave)
     stated = environment.expected_requests_per_second.get(metric.service)
     if stated is None and environment.traffic is not None:
-        routes = [ORDERS] if service.queue else [r for r, s in SERVICES.items() if s == metric.service]
-        stated = environment.traffic.requests_per_second * sum(SHARES[route] for route in routes) / 100
+        answered = share_of(metric.service, is_queue=service.queue)
+        stated = environment.traffic.requests_per_second * answered
         if not service.queue and share < 1:
             share *= FRESH_PERCENT / 100  # the others stay with the version that answered them first
     if not stated:
@@ -199,13 +157,9 @@ def _calibrated(one: _Step, simulation: Simulation) -> Calibration:
     rates = {metric: np.full(len(kinds) + 1, simulation.error_rate) for metric in one.flows}
     for number, (metric, harm) in enumerate(kinds, 1):
         rates[metric][number] = harm
-    histories = {metric: _drawn(one, metric, rates[metric], simulation) for metric in one.flows}
-    outcomes = judged(one.gate, histories)
-    shape = (len(kinds) + 1, simulation.runs)
-    failed, passed = outcomes.failed.reshape(shape), outcomes.passed.reshape(shape)
-    # A live gate ends with its first verdict.
-    fails = np.where(failed <= passed, failed, math.inf)
-    passes = np.where(passed < failed, passed, math.inf)
+    fails, passes = (
+        each.reshape(len(kinds) + 1, simulation.runs) for each in _simulated(one, rates, simulation)
+    )
     return Calibration(
         stage=one.stage,
         step=one.step,
@@ -214,18 +168,37 @@ def _calibrated(one: _Step, simulation: Simulation) -> Calibration:
         stated_false_alarm=one.gate.false_alarm,
         false_alarms=int(np.isfinite(fails[0]).sum()),
         passes=Times.of(passes[0]),
-        found=tuple(
-            Found(metric, harm, Times.of(fails[number]), float(np.isfinite(passes[number]).mean()))
+        detections=tuple(
+            Detection(metric, harm, Times.of(fails[number]), float(np.isfinite(passes[number]).mean()))
             for number, (metric, harm) in enumerate(kinds, 1)
         ),
     )
 
 
-def _drawn(one: _Step, metric: str, rates: Floats, simulation: Simulation) -> Arms:
-    """`runs` gates for each of the canary's rates, one after the other."""
+def _simulated(one: _Step, rates: Mapping[str, Floats], simulation: Simulation) -> tuple[Floats, Floats]:
+    """Seconds to FAIL and to PASS of `runs` gates for each of the canary's rates, one after the other."""
+    each = {metric: np.repeat(canary, simulation.runs) for metric, canary in rates.items()}
+    gates = next(iter(each.values())).size
+    samples = math.ceil(one.gate.deadline_seconds / one.gate.interval_seconds)
+    parts = np.array_split(np.arange(gates), math.ceil(gates * samples / CELLS))
+    outcomes = []
+    for number, part in enumerate(parts):
+        seed = [simulation.seed, number, *f"{one.stage} {one.step}".encode()]
+        dice = np.random.default_rng(seed)
+        histories = {
+            metric: _drawn(one, metric, (canary[part], simulation.error_rate), samples, dice)
+            for metric, canary in each.items()
+        }
+        outcomes.append(judged(one.gate, histories))
+    fails, passes = (np.concatenate([o.ended(v) for o in outcomes]) for v in (Verdict.FAIL, Verdict.PASS))
+    return fails, passes
+
+
+def _drawn(
+    one: _Step, metric: str, rates: tuple[Floats, float], samples: int, dice: np.random.Generator
+) -> Arms:
+    """One gate for each of the canary's rates; stable's is the same in all."""
     interval, gets = one.gate.interval_seconds, one.flows[metric]
-    dice = np.random.default_rng([simulation.seed, *f"{one.stage} {one.step} {metric}".encode()])
-    shape = (simulation.runs * rates.size, math.ceil(one.gate.deadline_seconds / interval))
+    shape = (rates[0].size, samples)
     canary, stable = (dice.poisson(each * interval, shape) for each in (gets.canary, gets.stable))
-    bad = np.repeat(rates, simulation.runs)[:, None]
-    return Arms(canary, dice.binomial(canary, bad), stable, dice.binomial(stable, simulation.error_rate))
+    return Arms(canary, dice.binomial(canary, rates[0][:, None]), stable, dice.binomial(stable, rates[1]))

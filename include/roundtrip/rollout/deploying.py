@@ -32,13 +32,13 @@ def deploy(release: Release, stage: str, desired: Deployment, *, holder: str) ->
     token = release.ledger.take_token(
         environment, release=release.id, holder=holder, refuse_after=ROLLBACK_BEGUN
     )
+    ask_for_traffic(release.home, release.environments, full=stage)
     return converge(release, stage, desired, token, holder=holder)
 
 
 def converge(release: Release, stage: str, desired: Deployment, token: int, *, holder: str) -> Deployment:
     """Converge with a token already taken, and record what was asked for and what was observed."""
     environment = release.environment(stage).name
-    ask_for_traffic(release.home, release.environments, full=stage)
     about = {"environment": environment, "token": token, "holder": holder}
     who = {"host": socket.gethostname(), "pid": os.getpid()}
     release.ledger.append(release.id, "converge.started", {**about, **who, "desired": desired.to_json()})

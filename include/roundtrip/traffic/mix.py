@@ -44,6 +44,9 @@ SERVICES: Mapping[str, str] = {
 }
 """route -> the service that answers it"""
 
+ORDERS = "place order"
+"""the route whose requests become what a service takes from a queue"""
+
 PATHS: Mapping[str, str] = {
     "positions": "/api/positions",
     "risk": "/api/risk",
@@ -143,6 +146,11 @@ class Mix:
 
     def _id(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+
+def share_of(service: str, *, is_queue: bool) -> float:
+    """Share of the requests that a service answers; of one that works off a queue, that become its orders."""
+    return sum(SHARES[r] for r, by in SERVICES.items() if (r == ORDERS if is_queue else by == service)) / 100
 
 
 def is_answer(route: str, status: int, content_type: str) -> bool:

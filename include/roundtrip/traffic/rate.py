@@ -2,7 +2,7 @@
 
 Rules:
 1. A deploy asks for the environment's full rate before it acts, and for the rate at rest in the release's other
-   environments; the end of a release asks for the rate at rest in all. A build so gets a machine that is not busy
+   environments; a rollback for production's, when production was touched; the end of a release for the rate at rest in all. A build so gets a machine that is not busy
    with clients, and nothing is ever judged on the traffic at rest.
 2. What cannot be read is no rate: the generator goes on with the one it was started with.
 3. A rate that cannot be asked for, on a full disk say, is logged and stops nobody: least of all a rollback.

@@ -47,7 +47,7 @@ POLL_SECONDS = 0.1
 LEFT_BEHIND_SECONDS = 3600
 """for what a killed converge was unpacking: an older one may still be at it"""
 WARM_SECONDS = 24 * 3600
-"""for an unpacked bundle that nothing runs any more: a rollback within the plan's longest soak need not unpack it again"""
+"""for an unpacked bundle that nothing runs any more: a rollback within a day need not unpack it again"""
 
 
 @dataclass(frozen=True)
