@@ -1,4 +1,4 @@
-"""A deploy and a rollback have clients send at the full rate before anything changes, in one environment only."""
+"""Clients send at the full rate where the new version serves, or is taken back, in one environment at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from roundtrip.errors import StaleTokenError
 from roundtrip.ledger.ledger import Ledger
-from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.release import Release
@@ -33,13 +33,22 @@ class Recording:
 
     def converge(self, desired: Deployment, token: int, progress: object) -> Deployment:
         del token, progress
-        self.seen.append(
-            {
-                stage: asked_rate(traffic_folder(self.home, environment.name))
-                for stage, environment in ENVIRONMENTS.items()
-            }
-        )
+        self.seen.append(rates(self.home))
         return desired
+
+
+def rates(home: Home) -> dict[str, float | None]:
+    """Requests a second that are asked for now, by stage; None where nobody asked."""
+    return {
+        stage: asked_rate(traffic_folder(home, environment.name))
+        for stage, environment in ENVIRONMENTS.items()
+    }
+
+
+def served(version: str) -> Deployment:
+    """One service that has all its traffic from this version."""
+    digest = "sha256:" + "0" * 64
+    return Deployment((Placement("api", version, 1, digest, digest, 100),))
 
 
 @pytest.fixture
@@ -54,12 +63,20 @@ def release(tmp_path: Path, target: Recording) -> Release:
     return Release("r1", plan, ENVIRONMENTS, ledger, target.home, lambda _: {}, lambda _: target)
 
 
-def test_the_rate_is_full_where_somebody_deploys_and_rests_elsewhere(
+def test_what_starts_has_a_machine_at_rest_and_what_serves_has_the_full_rate(
     release: Release, target: Recording
 ) -> None:
-    deploy(release, "staging", Deployment(), holder="staging.place_canary")
-    deploy(release, "production", Deployment(), holder="production.wave_1")
-    assert target.seen == [{"staging": 40, "production": 5}, {"staging": 5, "production": 80}]
+    deploy(release, "staging", served("1.1.0"), holder="staging.place_canary")
+    deploy(release, "staging", served("1.1.0"), holder="staging.take_all_traffic")
+    deploy(release, "production", served("1.0.0"), holder="production.flags_off")
+    deploy(release, "production", served("1.1.0"), holder="production.wave_1")
+    assert target.seen == [
+        {"staging": None, "production": 5},
+        {"staging": 40, "production": 5},
+        {"staging": 5, "production": 5},
+        {"staging": 5, "production": 5},
+    ]
+    assert rates(target.home) == {"staging": 5, "production": 80}
 
 
 def test_who_may_not_deploy_asks_for_no_traffic(release: Release, target: Recording) -> None:

@@ -3,7 +3,8 @@
 Rules:
 1. `deployed` is in the ledger before the first converge after the environment's snapshot: rollback looks for it.
 2. A token is taken for every converge. Once `rollback.begun` is in the ledger, only the rollback gets one.
-3. Where clients are generated they send at the full rate before anything changes, so that a gate has what it needs.
+3. Where clients are generated they send at the full rate as soon as the new version serves, so that a gate has what it
+   needs, and not before: what starts would have to share a machine with them, and what serves already would suffer.
 4. What was observed afterwards is recorded, never what was asked for.
 """
 
@@ -16,7 +17,7 @@ import socket
 from roundtrip.errors import ArtefactError
 from roundtrip.plan.deployment import Deployment, whole
 from roundtrip.release import Release
-from roundtrip.traffic.rate import ask_for_traffic
+from roundtrip.traffic.rate import ask_for_traffic, let_rest
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,11 @@ def deploy(release: Release, stage: str, desired: Deployment, *, holder: str) ->
     token = release.ledger.take_token(
         environment, release=release.id, holder=holder, refuse_after=ROLLBACK_BEGUN
     )
-    ask_for_traffic(release.home, release.environments, full=stage)
-    return converge(release, stage, desired, token, holder=holder)
+    let_rest(release.home, release.environments, but=stage)
+    observed = converge(release, stage, desired, token, holder=holder)
+    if any(p.version == release.plan.to_version and p.weight_percent for p in observed.placements):
+        ask_for_traffic(release.home, release.environments, full=stage)
+    return observed
 
 
 def converge(release: Release, stage: str, desired: Deployment, token: int, *, holder: str) -> Deployment:

@@ -1,9 +1,10 @@
 """The rate that clients send at: asked for by a file beside their account, read by the generator once a second.
 
 Rules:
-1. A deploy asks for the environment's full rate before it acts, and for the rate at rest in the release's other
-   environments; a rollback for production's, when production was touched; the end of a release for the rate at rest in all. A build so gets a machine that is not busy
-   with clients, and nothing is ever judged on the traffic at rest.
+1. Where the new version serves the full rate is asked for, and the rate at rest in the release's other environments; a
+   rollback asks for production's full rate, when production was touched; the end of a release for the rate at rest in
+   all. So what is built or started has a machine that is not busy with clients, and nothing is ever judged on the
+   traffic at rest.
 2. What cannot be read is no rate: the generator goes on with the one it was started with.
 3. A rate that cannot be asked for, on a full disk say, is logged and stops nobody: least of all a rollback.
 """
@@ -33,19 +34,16 @@ def traffic_folder(home: Home, environment: str) -> Path:
 
 def ask_for_traffic(home: Home, environments: Mapping[str, Environment], *, full: str | None) -> None:
     """The full rate in the environment of stage `full`, the rate at rest in the others; None: at rest in all."""
+    let_rest(home, environments, but=full)
+    if full is not None and (traffic := environments[full].traffic) is not None:
+        _ask(home, environments[full].name, traffic.requests_per_second)
+
+
+def let_rest(home: Home, environments: Mapping[str, Environment], *, but: str | None) -> None:
+    """The rate at rest in all environments but that of stage `but`, whose clients go on as they do."""
     for stage, environment in environments.items():
-        if environment.traffic is None:
-            continue
-        rate = environment.traffic.requests_per_second if stage == full else environment.traffic.at_rest
-        folder = traffic_folder(home, environment.name)
-        if asked_rate(folder) == rate:
-            continue
-        try:
-            durable.write_json(folder / RATE, {RATE_KEY: rate})
-        except OSError as error:
-            log.warning(
-                "%s: clients stay at their rate, %g/s cannot be asked for: %s", environment.name, rate, error
-            )
+        if stage != but and environment.traffic is not None:
+            _ask(home, environment.name, environment.traffic.at_rest)
 
 
 def asked_rate(folder: Path) -> float | None:
@@ -55,3 +53,13 @@ def asked_rate(folder: Path) -> float | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return rate if math.isfinite(rate) and rate > 0 else None
+
+
+def _ask(home: Home, environment: str, rate: float) -> None:
+    folder = traffic_folder(home, environment)
+    if asked_rate(folder) == rate:
+        return
+    try:
+        durable.write_json(folder / RATE, {RATE_KEY: rate})
+    except OSError as error:
+        log.warning("%s: clients stay at their rate, %g/s cannot be asked for: %s", environment, rate, error)

@@ -11,6 +11,8 @@ module.exports = {
   },
   moduleNameMapper: { "\\.css$": "<rootDir>/tests/style.ts" },
   collectCoverageFrom: ["pages/**/*.{ts,tsx}", "lib/**/*.ts"],
+  // A test that is held up by a busy machine is no finding; one that hangs still ends.
+  testTimeout: 60_000,
   coverageProvider: "v8",
   coverageReporters: ["text-summary", "json-summary"],
   coverageThreshold: { global: { lines: 80, statements: 80, functions: 80, branches: 80 } },

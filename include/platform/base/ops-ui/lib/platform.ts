@@ -1,6 +1,6 @@
 /**
- * The api's view of the platform, fetched on the server side. Every answer is bounded and its shape checked; an api
- * that is away for a moment, or not ready, is asked again for PATIENCE_MS.
+ * The api's view of the platform, fetched on the server side. Every answer's shape is checked; an api that is away for
+ * a moment, or not ready, is asked again. All of it is bounded by PATIENCE_MS, which is less than browsers wait.
  */
 
 export interface Position {
@@ -20,8 +20,7 @@ export interface Overview {
   risk: Risk;
 }
 
-const LIMIT_MS = 3000;
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 8000;
 const PAUSE_MS = 100;
 
 /** Raises when the api does not answer in time, or answers something else than its contract says. */
@@ -32,14 +31,14 @@ export async function readOverview(apiUrl: string): Promise<Overview> {
 }
 
 async function get(url: string): Promise<unknown> {
-  const deadline = Date.now() + PATIENCE_MS;
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   for (;;) {
     try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(LIMIT_MS) });
+      const response = await fetch(url, { signal });
       if (!response.ok) throw new Error(`the api answered ${String(response.status)}`);
       return await response.json();
     } catch (error) {
-      if (Date.now() >= deadline) throw error;
+      if (signal.aborted) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

@@ -6,17 +6,20 @@ import { RedisStore } from "../src/store";
 import { fill } from "./memory-store";
 import { isRedisInstalled, RedisServer } from "./redis-server";
 
+// Its type is inferred: to relate two types of this client takes the compiler seconds.
+const connected = (url: string) => createClient({ url }).connect();
+
 const withRedis = isRedisInstalled() ? describe : describe.skip;
 
 withRedis("with a real Redis", () => {
   const server = new RedisServer();
   let store: RedisStore;
-  let worker: ReturnType<typeof createClient>;
+  let worker: Awaited<ReturnType<typeof connected>>;
 
   beforeAll(async () => {
     await server.start();
     store = new RedisStore(server.url, () => undefined);
-    worker = await createClient({ url: server.url }).connect() as ReturnType<typeof createClient>;
+    worker = await connected(server.url);
     await patiently(() => store.ping());
   });
   beforeEach(() => worker.flushAll());
