@@ -4,7 +4,9 @@ Rules:
 1. `up` may be called at any time, after a power cut too; a component that is killed is back within two seconds.
    A killed scheduler leaves workers behind: `down`, and `up` when nothing supervises, end whatever is left of this folder.
 2. The configuration is written anew by each `up` from what is here; it holds keys, so only its owner reads it.
-3. The scheduler is set to notice a dead task within ten seconds instead of five minutes (`docs/decisions/0002`).
+3. The scheduler loads what tasks import before it forks them. It and the triggerer are started anew by the `up` that
+   finds other code than they loaded.
+4. The scheduler is set to notice a dead task within ten seconds instead of five minutes (`docs/decisions/0002`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from filelock import FileLock
 
 from roundtrip import durable
 from roundtrip.embedded.postgres import EmbeddedPostgres
+from roundtrip.embedded.preloaded import code
 from roundtrip.embedded.secrets import airflow_secrets, connections_file
 from roundtrip.errors import HostError
 from roundtrip.plan.home import Home
@@ -118,13 +121,17 @@ class EmbeddedAirflow:
         end_leftovers(kinds, where=str(self._folder))
 
     def _program(self, component: str) -> Program:
-        command = [sys.executable, "-m", "airflow", component]
+        # What loads our code once and keeps it is started anew when the code is another.
+        keeps_code = component in ("scheduler", "triggerer")
+        module = "roundtrip.embedded.preloaded" if component == "scheduler" else "airflow"
+        command = [sys.executable, "-m", module, component]
+        loaded = {"ROUNDTRIP_CODE": code([self._root / "include" / "roundtrip", self._root / "plugins"])}
         passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
         return Program(
             component,
             command,
             self._folder,
-            {**passed, **self.environment()},
+            {**passed, **self.environment(), **(loaded if keeps_code else {})},
             stop_seconds=15,
             steady_seconds=2,
         )
