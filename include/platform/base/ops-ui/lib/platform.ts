@@ -1,6 +1,6 @@
 /**
- * The api's view of the platform, fetched on the server side. Every answer's shape is checked; an api that is away for
- * a moment, or not ready, is asked again. All of it is bounded by PATIENCE_MS, which is less than browsers wait.
+ * The api's view of the platform, fetched on the server side. Every answer's shape is checked. An api that is away for
+ * a moment, or not ready, is asked again for PATIENCE_MS; one that is busy has LIMIT_MS in all, less than clients wait.
  */
 
 export interface Position {
@@ -20,7 +20,8 @@ export interface Overview {
   risk: Risk;
 }
 
-const PATIENCE_MS = 8000;
+const LIMIT_MS = 8000;
+const PATIENCE_MS = 3000;
 const PAUSE_MS = 100;
 
 /** Raises when the api does not answer in time, or answers something else than its contract says. */
@@ -31,14 +32,15 @@ export async function readOverview(apiUrl: string): Promise<Overview> {
 }
 
 async function get(url: string): Promise<unknown> {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const signal = AbortSignal.timeout(LIMIT_MS);
+  const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     try {
       const response = await fetch(url, { signal });
       if (!response.ok) throw new Error(`the api answered ${String(response.status)}`);
       return await response.json();
     } catch (error) {
-      if (signal.aborted) throw error;
+      if (Date.now() >= deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
