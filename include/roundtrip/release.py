@@ -52,6 +52,11 @@ class Release:
     def folder(self) -> Path:
         return self.home.release(self.id)
 
+    @property
+    def made(self) -> Path:
+        """What the checklist built of the projects that no target runs, in a folder each."""
+        return self.folder / "made"
+
     def environment(self, stage: str) -> Environment:
         if stage not in self.environments:
             raise PlanError(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from roundtrip.build.artefacts import artefacts, build_service, checksums, sbom
 from roundtrip.build.components import locked
+from roundtrip.build.made import made
 from roundtrip.build.scanning import Scans
-from roundtrip.errors import ArtefactError, BuildError
+from roundtrip.errors import ArtefactError, BuildError, PromotionError
+from roundtrip.plan.model import Undeployed
 from roundtrip.release import Release
 from roundtrip.targets.bundles import file_digest
 from roundtrip.verification import verify_checksums
@@ -93,6 +97,63 @@ def test_a_bundle_is_scanned_once_and_a_damaged_scan_is_made_again(platform: Pla
         file.write_text('[{"bom-')
     assert scans.of(bundle) == found
     assert sorted((platform.home.cache / "scans").iterdir()) == files
+
+
+def with_function(platform: Platform) -> Release:
+    """A release with a project that no target runs, made of web's sources, whose checklist has built it."""
+    shutil.copytree(platform.change / "web", platform.change / "function")
+    function = Undeployed(path="function", toolchain="node", output="dist", made_of=["web"])
+    platform.plan = platform.plan.model_copy(update={"undeployed": {"function": function}})
+    platform.lay()
+    release = platform.release()
+    handler = release.made / "function" / "handler.js"
+    handler.parent.mkdir(parents=True)
+    handler.write_text("exports.handler = () => 204;\n")
+    files = {"handler.js": file_digest(handler)}
+    release.ledger.append("r1", "checklist.made", {"project": "function", "files": files})
+    for service in ("web", "worker"):
+        build_service(release, service)
+    return release
+
+
+def test_what_no_target_runs_is_in_the_zip_and_in_the_sbom(platform: Platform) -> None:
+    release = with_function(platform)
+    sbom(release)
+    checksums(release)
+    with zipfile.ZipFile(artefacts(release) / "Tiny_Platform-1.1.0.zip") as archive:
+        inside = "Tiny_Platform-1.1.0/platform/function/dist/handler.js"
+        assert archive.read(inside) == b"exports.handler = () => 204;\n"
+    text = (artefacts(release) / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    document = json.loads(text)
+    function = next(c for c in document["components"] if c["bom-ref"] == "function@1.1.0")
+    digest = file_digest(release.made / "function" / "handler.js").removeprefix("sha256:")
+    assert [(c["name"], c["hashes"][0]["content"]) for c in function["components"]] == [
+        ("function/dist/handler.js", digest)
+    ]
+    depends = {d["ref"]: d["dependsOn"] for d in document["dependencies"]}
+    assert depends["function@1.1.0"] == ["pkg:npm/ms@2.1.3", "web@1.1.0"]
+    assert "function@1.1.0" in depends["Tiny_Platform@1.1.0"]
+
+
+@pytest.mark.parametrize("step", [sbom, checksums])
+def test_what_was_made_and_is_another_file_by_now_ends_the_step(
+    platform: Platform, step: Callable[[Release], None]
+) -> None:
+    release = with_function(platform)
+    (release.made / "function" / "handler.js").write_text("exports.handler = () => 500;\n")
+    with pytest.raises(ArtefactError, match="as this release has built it, got another file or none"):
+        step(release)
+    assert not list(artefacts(release).glob("*.zip"))
+
+
+def test_what_nobody_made_ends_the_step_but_in_a_drill(platform: Platform) -> None:
+    release = with_function(platform)
+    other = dataclasses.replace(release, id="r2")
+    with pytest.raises(PromotionError, match="function was not built by this release"):
+        made(other)
+    release.ledger.append_once("r2", "release.started", "started", {"drill": True})
+    assert made(other) == []
 
 
 def test_a_lockfile_without_packages_is_an_error_and_not_an_empty_list() -> None:

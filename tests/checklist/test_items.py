@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from roundtrip.checklist import items
 from roundtrip.errors import FindingsError
 from roundtrip.forge.git import Git
-from roundtrip.plan.model import Project
+from roundtrip.plan.model import Undeployed
 from tests.checklist.conftest import COMPOSE, KUBERNETES, World, environment
 
 FUNCTION_TEST = """\
@@ -158,7 +159,9 @@ def add_function(world: World, test: str = FUNCTION_TEST, **changes: object) -> 
         "build": [["node", "-e", 'require("fs").writeFileSync("built.js", "")']],
     }
     project = {"path": "function", "toolchain": "node", "coverage_percent": 90, **commands, **changes}
-    plan = world.release.plan.model_copy(update={"undeployed": {"function": Project.model_validate(project)}})
+    plan = world.release.plan.model_copy(
+        update={"undeployed": {"function": Undeployed.model_validate(project)}}
+    )
     world.release = dataclasses.replace(world.release, plan=plan)
 
 
@@ -191,6 +194,25 @@ def test_a_project_that_no_target_runs_stops_the_release_as_a_service_does(world
     ]
     assert world.stops("tests") == ["function: coverage of lines: expected 90 % or more, got 89 %"]
     assert world.stops("release_candidate") == ["function: 'node -e process.exit(3)' ended with 3"]
+    assert world.release.ledger.last("r1", "candidate.chosen") is None
+
+
+def test_what_a_project_makes_that_no_target_runs_is_kept_with_its_digests(world: World) -> None:
+    write = 'fs.mkdirSync("dist/in", { recursive: true }); fs.writeFileSync("dist/in/made.js", "1")'
+    add_function(world, build=[["node", "-e", f'const fs = require("fs"); {write}']], output="dist")
+    for _ in range(2):
+        run(world, "release_candidate")
+    assert world.stops("release_candidate") == []
+    assert (world.release.made / "function" / "in" / "made.js").read_text() == "1"
+    event = world.release.ledger.last("r1", "checklist.made")
+    digest = "sha256:" + hashlib.sha256(b"1").hexdigest()
+    assert event.data == {"project": "function", "files": {"in/made.js": digest}}
+
+
+def test_a_build_that_makes_nothing_where_the_plan_says_stops_the_release(world: World) -> None:
+    add_function(world, output="dist")
+    run(world, "release_candidate")
+    assert world.stops("release_candidate") == ["function/dist: its build made nothing there"]
     assert world.release.ledger.last("r1", "candidate.chosen") is None
 
 

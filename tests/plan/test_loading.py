@@ -109,7 +109,10 @@ def test_references_to_what_is_not_there_come_all_at_once(problems: Callable[...
         ("environment: [DEPLOY_ENV]", "environment: [DEPLOY_ENVIRONMENT]"),
         ("flags_on: [dashboard]", "flags_on: [dashbord]"),
         ("    queue: true", "    queue: true\n    depends_on: [worker]"),
-        ("variables:\n", "undeployed:\n  web: {path: web, toolchain: node}\n\nvariables:\n"),
+        (
+            "variables:\n",
+            "undeployed:\n  web: {path: web, toolchain: node, made_of: [nobody]}\n\nvariables:\n",
+        ),
     )
     for problem in (
         "production.soak_gate: no gate 'soaking' (known: canary)",
@@ -118,6 +121,7 @@ def test_references_to_what_is_not_there_come_all_at_once(problems: Callable[...
         "production.flags_on: 'dashbord' is not in flags",
         "services.worker.depends_on: no service 'worker'",
         "undeployed.web: is a service, too",
+        "undeployed.web.made_of: no service 'nobody'",
     ):
         assert problem in found
 

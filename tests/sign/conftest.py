@@ -56,7 +56,7 @@ def make_artefacts(platform: Platform, folder: Path, version: str, text: str) ->
     write_checksums(folder, inside)
     git = Git(platform.home.repository)
     place = folder / f"Tiny_Platform-{version}.zip"
-    write_zip(place, folder, [*inside, "SHA256SUMS"], git=git, commit="main", plan=platform.plan)
+    write_zip(place, folder, [*inside, "SHA256SUMS"], git=git, commit="main", plan=platform.plan, made={})
     write_checksums(folder, [*inside, place.name])
     return bundles
 

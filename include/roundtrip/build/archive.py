@@ -1,7 +1,8 @@
 """The zip of a release (plan 2.9, 3.3): bundles, SBOM, checksums, and the platform's run and configuration files.
 
 Rules:
-1. The platform's files are those of the commit outside the services' folders: what the bundles do not have.
+1. The platform's files are those of the commit outside the services' folders: what the bundles do not have. What was
+   made of the projects that no target runs lies among them, where their builds put it.
 2. The same content gives the same file: sorted, one fixed time, only the executable bit of the mode.
 3. `SHA256SUMS` is in sha256sum's format and names every artefact beside it, but signatures and itself.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from roundtrip import durable
@@ -25,14 +26,26 @@ FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest that a zip can say."""
 
 
-def write_zip(place: Path, folder: Path, names: Sequence[str], *, git: Git, commit: str, plan: Plan) -> None:
-    """Write to `place` the files `names` of `folder`, and the platform's own files at `commit`."""
+def write_zip(
+    place: Path,
+    folder: Path,
+    names: Sequence[str],
+    *,
+    git: Git,
+    commit: str,
+    plan: Plan,
+    made: Mapping[str, Path],
+) -> None:
+    """Write to `place` the files `names` of `folder`, the platform's own files at `commit`, and those that were `made`
+    by their paths in the platform."""
     beside = place.with_name(f"{place.name}.new")
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(names):
             _add(archive, f"{place.stem}/{name}", (folder / name).read_bytes())
         for name, content, is_executable in _platform_files(git, commit, plan):
             _add(archive, f"{place.stem}/platform/{name}", content, is_executable=is_executable)
+        for name, file in sorted(made.items()):
+            _add(archive, f"{place.stem}/platform/{name}", file.read_bytes())
     beside.rename(place)
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
 from roundtrip.build.cached import BuildCache, Entry, key_of
 from roundtrip.build.components import write_sbom
+from roundtrip.build.made import made
 from roundtrip.build.recipe import Recipe, recipe
 from roundtrip.build.scanning import Scans
 from roundtrip.errors import BuildError, PromotionError
@@ -98,10 +100,18 @@ def reproduce_service(release: Release, service: str) -> None:
 def sbom(release: Release) -> None:
     """The SBOM of all bundles, in CycloneDX."""
     place = artefacts(release) / SBOM
-    locks = _locks(release.plan, release.repository, release.plan.to_version, candidate(release))
+    others = made(release)
+    names = [each.project for each in others]
+    locks = _locks(release.plan, release.repository, release.plan.to_version, candidate(release), names)
     scans = Scans(release.home.cache / "scans")
     count = write_sbom(
-        release.plan, release.plan.to_version, artefacts(release), place, locks=locks, scans=scans
+        release.plan,
+        release.plan.to_version,
+        artefacts(release),
+        place,
+        locks=locks,
+        scans=scans,
+        made=others,
     )
     data = {"file": SBOM, "digest": file_digest(place), "components": count}
     _require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
@@ -111,7 +121,8 @@ def sbom(release: Release) -> None:
 def checksums(release: Release) -> None:
     """The zip of all of it, and `SHA256SUMS`."""
     plan, commit = release.plan, candidate(release)
-    file = _zip_and_sums(release.repository, plan, plan.to_version, commit, artefacts(release))
+    others = {path: file for each in made(release) for path, file in each.files.items()}
+    file = _zip_and_sums(release.repository, plan, plan.to_version, commit, artefacts(release), others=others)
     for kind, name in (("build.zip", file.name), ("build.checksums", CHECKSUMS)):
         digest = file_digest(artefacts(release) / name)
         event = release.ledger.append_once(release.id, kind, name, {"file": name, "digest": digest})
@@ -131,9 +142,9 @@ def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda of: _build(of, repository, home, folder), recipes))  # raises the error of any
-    locks = _locks(plan, repository, plan.from_version, commit)
-    write_sbom(plan, plan.from_version, folder, folder / SBOM, locks=locks, scans=Scans(home.cache / "scans"))
-    _zip_and_sums(repository, plan, plan.from_version, commit, folder)
+    locks, scans = _locks(plan, repository, plan.from_version, commit, []), Scans(home.cache / "scans")
+    write_sbom(plan, plan.from_version, folder, folder / SBOM, locks=locks, scans=scans, made=[])
+    _zip_and_sums(repository, plan, plan.from_version, commit, folder, others={})
     shutil.rmtree(work, ignore_errors=True)
     return commit
 
@@ -161,20 +172,24 @@ def _build(of: Recipe, repository: Path, home: Home, folder: Path) -> tuple[str,
     return known.digest, True
 
 
-def _locks(plan: Plan, repository: Path, version: str, commit: str) -> dict[str, str]:
-    """package-lock.json of each Node service at the commit."""
-    services = [name for name in services_of(plan, version) if plan.services[name].toolchain == "node"]
-    paths = {name: PurePosixPath(plan.services[name].path) / "package-lock.json" for name in services}
+def _locks(plan: Plan, repository: Path, version: str, commit: str, others: Sequence[str]) -> dict[str, str]:
+    """package-lock.json of each Node service, and Node project of `others`, at the commit."""
+    projects = {name: plan.projects()[name] for name in (*services_of(plan, version), *others)}
+    node = {name: project for name, project in projects.items() if project.toolchain == "node"}
+    paths = {name: PurePosixPath(project.path) / "package-lock.json" for name, project in node.items()}
     return {name: Git(repository).text("show", f"{commit}:{path}") for name, path in paths.items()}
 
 
-def _zip_and_sums(repository: Path, plan: Plan, version: str, commit: str, folder: Path) -> Path:
+def _zip_and_sums(
+    repository: Path, plan: Plan, version: str, commit: str, folder: Path, *, others: Mapping[str, Path]
+) -> Path:
     """Write zip and `SHA256SUMS` into `folder`. The zip has sums of its own, of what is in it."""
     bundles = [bundle_name(service, version) for service in services_of(plan, version)]
     inside = [*bundles, SBOM]
     file = folder / f"{plan.platform}-{version}{ZIP_ENDING}"
     write_checksums(folder, inside)
-    write_zip(file, folder, [*inside, CHECKSUMS], git=Git(repository), commit=commit, plan=plan)
+    git = Git(repository)
+    write_zip(file, folder, [*inside, CHECKSUMS], git=git, commit=commit, plan=plan, made=others)
     write_checksums(folder, [*inside, file.name])
     return file
 

@@ -6,7 +6,9 @@ Rules:
 2. What a bundler compiled into other files leaves no trace there: of a Node service, the lockfile's packages that are
    not only for development are in it too, marked as found in the lockfile.
 3. Every service is a component with the sha256 of its bundle, and depends on what was found in it.
-4. The same bundles give the same document: no time, no path of this machine, a serial number made of the content.
+4. A project that no target runs is a component too, with the files that were made of it; it depends on what its lockfile
+   has and on the services whose sources it is made of.
+5. The same bundles give the same document: no time, no path of this machine, a serial number made of the content.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from roundtrip import durable
+from roundtrip.build.made import Made
 from roundtrip.build.scanning import Component, Scans
 from roundtrip.errors import BuildError
 from roundtrip.plan.model import Plan
@@ -31,20 +34,32 @@ AT_ONCE = 2
 
 
 def write_sbom(
-    plan: Plan, version: str, folder: Path, destination: Path, *, locks: Mapping[str, str], scans: Scans
+    plan: Plan,
+    version: str,
+    folder: Path,
+    destination: Path,
+    *,
+    locks: Mapping[str, str],
+    scans: Scans,
+    made: Sequence[Made],
 ) -> int:
-    """Write the SBOM of the bundles in `folder`; the number of components. Raises BuildError.
+    """Write the SBOM of the bundles in `folder` and of what was `made` beside them; the number of components.
 
-    `locks` has the text of package-lock.json by service, for those that have one.
+    `locks` has the text of package-lock.json by service or project, for those that have one. Raises BuildError.
     """
     services = services_of(plan, version)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         scanned = pool.map(lambda service: scans.of(folder / bundle_name(service, version)), services)
         found = dict(zip(services, scanned, strict=True))
-    for service, text in locks.items():
-        known = {component["bom-ref"] for component in found[service]}
-        found[service] += [c for ref, c in sorted(locked(text).items()) if ref not in known]
-    document = _document(plan.platform, version, {s: _service(s, version, folder) for s in services}, found)
+    parts = {service: _service(service, version, folder) for service in services}
+    parts |= {each.project: _project(each, version) for each in made}
+    for name, text in locks.items():
+        known = {component["bom-ref"] for component in found.setdefault(name, [])}
+        found[name] += [c for ref, c in sorted(locked(text).items()) if ref not in known]
+    for each in made:
+        of = plan.undeployed[each.project].made_of
+        found.setdefault(each.project, []).extend(parts[service] for service in of)
+    document = _document(plan.platform, version, parts, found)
     content = json.dumps(document, sort_keys=True)
     document["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_OID, content).urn
     durable.write_json(destination, document)
@@ -84,12 +99,12 @@ def _hashes(integrity: str) -> list[dict[str, str]]:
 
 
 def _document(
-    platform: str, version: str, services: Mapping[str, Component], found: Mapping[str, list[Component]]
+    platform: str, version: str, parts: Mapping[str, Component], found: Mapping[str, list[Component]]
 ) -> dict[str, Any]:
     root = f"{platform}@{version}"
-    everything = {c["bom-ref"]: c for components in (*found.values(), services.values()) for c in components}
-    depends = {root: [s["bom-ref"] for s in services.values()]}
-    depends |= {services[name]["bom-ref"]: [c["bom-ref"] for c in found[name]] for name in services}
+    everything = {c["bom-ref"]: c for components in (*found.values(), parts.values()) for c in components}
+    depends = {root: [s["bom-ref"] for s in parts.values()]}
+    depends |= {parts[name]["bom-ref"]: [c["bom-ref"] for c in found.get(name, ())] for name in parts}
     about = {"bom-ref": root, "type": "application", "name": platform, "version": version}
     return {
         "bomFormat": "CycloneDX",
@@ -101,7 +116,18 @@ def _document(
     }
 
 
+def _project(made: Made, version: str) -> Component:
+    about = {"bom-ref": f"{made.project}@{version}", "type": "application", "name": made.project}
+    files = [
+        {"type": "file", "name": path, "hashes": _sha256(file)} for path, file in sorted(made.files.items())
+    ]
+    return {**about, "version": version, "components": files}
+
+
 def _service(service: str, version: str, folder: Path) -> Component:
-    digest = file_digest(folder / bundle_name(service, version)).removeprefix("sha256:")
     about = {"bom-ref": f"{service}@{version}", "type": "application", "name": service, "version": version}
-    return {**about, "hashes": [{"alg": "SHA-256", "content": digest}]}
+    return {**about, "hashes": _sha256(folder / bundle_name(service, version))}
+
+
+def _sha256(file: Path) -> list[dict[str, str]]:
+    return [{"alg": "SHA-256", "content": file_digest(file).removeprefix("sha256:")}]

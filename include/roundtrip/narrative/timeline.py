@@ -87,6 +87,11 @@ def _item(e: Event) -> Told:
     return f"{name}: {noted(len(findings))}", str(e.data.get("sentence", "")), Tone.PLAIN
 
 
+def _made(e: Event) -> Told:
+    files = ", ".join(f"{path} {digest}" for path, digest in sorted(e.data.get("files", {}).items()))
+    return f"Built {_text(e.data, 'project')}, which no target runs", files or MISSING, Tone.PLAIN
+
+
 def _bundle(e: Event) -> Told:
     return f"Built {_text(e.data, 'service')} {_text(e.data, 'version')}", _text(e.data, "digest"), Tone.PLAIN
 
@@ -220,6 +225,7 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "release.started": _started,
     "task.failed": _failed,
     "checklist.item": _item,
+    "checklist.made": _made,
     "checklist.passed": _plain("Checklist passed"),
     "candidate.chosen": _plain("Release candidate chosen", "commit"),
     "build.bundle": _bundle,

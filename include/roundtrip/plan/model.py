@@ -74,6 +74,21 @@ class Project(Part):
     build: list[Command] = []
 
 
+class Undeployed(Project):
+    """A project of the new version that no target runs; it may be made of services' sources."""
+
+    output: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[^/.][^/]*(/[^/.][^/]*)*$",
+            description="folder below `path` that its build makes: it goes into the zip",
+        ),
+    ] = None
+    made_of: Annotated[
+        list[Name], Field(description="services whose sources it is made of: what they need, it needs")
+    ] = []
+
+
 class Service(Project):
     """One service of the platform, its toolchain commands and what it needs to run."""
 
@@ -342,7 +357,7 @@ class Plan(Part):
     repository: Repository
     services: Annotated[dict[Name, Service], Field(min_length=1)]
     undeployed: Annotated[
-        dict[Name, Project],
+        dict[Name, Undeployed],
         Field(
             description="projects of the new version that are checked with the services; no target runs them"
         ),
@@ -389,6 +404,12 @@ class Plan(Part):
             ]
         problems += [
             f"undeployed.{name}: is a service, too" for name in self.undeployed if name in self.services
+        ]
+        problems += [
+            f"undeployed.{name}.made_of: no service '{other}'"
+            for name, project in self.undeployed.items()
+            for other in project.made_of
+            if other not in self.services
         ]
         problems += [
             f"production.flags_on: '{flag}' is not in flags"
