@@ -6,7 +6,8 @@ Rules:
 2. A lockfile that is not in step with its manifest is an error: nothing is resolved here.
 3. A project's own code is never installed: Python projects run from `src` by PYTHONPATH, so one environment
    serves every checkout.
-4. node_modules is linked into the project, since Next.js refuses one that is a link to elsewhere.
+4. An install of npm begins with the tree that is nearest to its lockfile, and ends as one that began with nothing.
+5. node_modules is linked into the project, since Next.js refuses one that is a link to elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from roundtrip.errors import BuildError
-from roundtrip.toolchain import programs
+from roundtrip.toolchain import programs, seeding
 from roundtrip.toolchain.commands import COMMAND_SECONDS, Done, Log, environment, run
 from roundtrip.toolchain.folders import digest_of, linked_copy, locked, prepared
 from roundtrip.toolchain.programs import INSTALL_SECONDS, Node
@@ -109,19 +110,45 @@ class Toolchain:
         settings = npmrc.read_bytes() if npmrc.is_file() else b""
         key = digest_of(*files, settings, self.node.version, platform.machine(), str(development))
 
+        made_by = f"{self.node.version} {platform.machine()}"
+        command = ["--no-audit", "--no-fund", "--prefer-offline", *([] if development else ["--omit=dev"])]
+
         def make(folder: Path) -> None:
             for name in ("package.json", "package-lock.json", ".npmrc"):
                 if (project / name).is_file():
                     shutil.copy2(project / name, folder / name)
-            omit = [] if development else ["--omit=dev"]
-            run(["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", *omit], folder,
-                self.environment([self.node.folder]), self.log, timeout_seconds=INSTALL_SECONDS)  # fmt: skip
+            if not self._grown(folder, seeding.nearest(self.cache / "npm", files[1], made_by), command):
+                self._npm(["ci", *command], folder)
             (folder / "node_modules").mkdir(exist_ok=True)  # npm makes none when nothing is depended on
             (folder / "node_modules" / _NODE_MARKER).write_text(key)
+            seeding.sign(folder, made_by)
 
         cached = prepared(self.cache / "npm" / key, make) / "node_modules"
         with locked(self.cache / "npm" / f"place-{digest_of(str(project.resolve()))}"):
             _place(cached, project / "node_modules", key)
+
+    def _grown(self, folder: Path, seed: Path | None, options: Sequence[str]) -> bool:
+        """Install in `folder` from `seed` what its lockfile says; whether that came out."""
+        if seed is None:
+            return False
+        lock = (folder / "package-lock.json").read_bytes()
+        seeding.plant(seed, folder, without=[_NODE_MARKER])
+        try:
+            self._npm(["install", *options], folder)
+        except BuildError as error:
+            self.log(f"{error.what}; beginning anew")
+        else:
+            if (folder / "package-lock.json").read_bytes() == lock:
+                seeding.sweep(folder / "node_modules")
+                return True
+            self.log("npm would have another lockfile; beginning anew, npm ci says what is wrong with it")
+        seeding.uproot(folder)
+        (folder / "package-lock.json").write_bytes(lock)
+        return False
+
+    def _npm(self, arguments: Sequence[str], folder: Path) -> None:
+        env = self.environment([self.node.folder])
+        run(["npm", *arguments], folder, env, self.log, timeout_seconds=INSTALL_SECONDS)
 
     def environment(self, path: Sequence[Path], extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """What a command gets: `path` first, package caches below our own cache, nobody asked anything."""
