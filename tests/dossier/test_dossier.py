@@ -96,10 +96,31 @@ def test_every_gate_has_its_evidence_and_the_replay_agrees(tmp_path: Path) -> No
     page = parsed(written(told, tmp_path))
     verdicts = told.ledger.events(RELEASE, kind="gate.verdict")
     assert {e.data["verdict"] for e in verdicts} == {"PASS"}
-    assert len(list(page.iter(SVG))) == len(verdicts) * 2 * 2, "two metrics a gate, two plots a metric"
     assert words(page).count("the same samples give the same verdict") == len(verdicts)
-    for label in (svg.attrib["aria-label"] for svg in page.iter(SVG)):
-        assert any(label.startswith(f"{e.key}, ") for e in verdicts)
+    labels = [svg.attrib["aria-label"] for svg in page.iter(SVG)]
+    assert all(any(label.startswith(f"{e.key}, ") for e in verdicts) for label in labels)
+    evidence = [label for label in labels if label.endswith(": evidence over time")]
+    assert len(evidence) == len(verdicts) * 2, "two metrics a gate"
+    bad = [label for label in labels if label.endswith(": bad requests over time")]
+    quiet = words(page).count("neither version had a bad request of this kind")
+    assert len(bad) + quiet == len(evidence)
+    assert bad, "the story has a bad request in a thousand"
+
+
+def test_a_metric_that_never_moved_is_a_sentence_and_no_plot(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    told.gate("staging.canary", STAGING, canary_error_rate=0.12)
+    failed = told.ledger.last(RELEASE, "gate.verdict", "staging.canary").data["metrics"]
+    page = parsed(written(told, tmp_path))
+    drawn = {
+        svg.attrib["aria-label"].removesuffix(": bad requests over time").removeprefix("staging.canary, ")
+        for svg in page.iter(SVG)
+        if svg.attrib["aria-label"].endswith(": bad requests over time")
+    }
+    moved = {name for name, metric in failed.items() if metric["canary"]["bad"] or metric["stable"]["bad"]}
+    assert moved <= drawn
+    assert words(page).count("neither version had a bad request of this kind") == len(failed) - len(drawn)
 
 
 def test_a_verdict_that_its_samples_do_not_give_is_shown_as_such(tmp_path: Path) -> None:

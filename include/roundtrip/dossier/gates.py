@@ -30,6 +30,7 @@ class MetricView:
     evidence_plot: Markup | None
     """None when there are too few samples to draw"""
     errors_plot: Markup | None
+    """None also when neither version had a bad request: a line along the axis says less than a sentence"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _metric(
 ) -> MetricView:
     final = recorded or (points[-1].evidence.to_json() if points else {})
     has_plot = len(points) >= LEAST_POINTS
+    has_bad = has_plot and any(counts.bad for point in points for counts in (point.canary, point.stable))
     return MetricView(
         name=name,
         canary=_counts(final.get("canary")),
@@ -108,7 +110,7 @@ def _metric(
         against=_evidence(final, "evidence_against", "against_needed"),
         favour=_evidence(final, "evidence_for", "for_needed"),
         evidence_plot=evidence_plot(points, f"{gate_id}, {name}: evidence over time") if has_plot else None,
-        errors_plot=errors_plot(points, f"{gate_id}, {name}: bad requests over time") if has_plot else None,
+        errors_plot=errors_plot(points, f"{gate_id}, {name}: bad requests over time") if has_bad else None,
     )
 
 
