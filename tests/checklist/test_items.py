@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 
 import pytest
 
@@ -143,6 +144,23 @@ def test_a_failing_test_low_coverage_and_no_coverage_are_findings(world: World) 
         stop.startswith("worker: 'python measure.py' ended with 1") and "1 failed" in stop for stop in stops
     )
     assert "worker/coverage.json: the tests wrote no coverage" in stops
+
+
+def test_projects_are_tested_side_by_side_and_the_log_says_whose_line_it_is(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The web's test waits for the worker's, which one after the other would never come."""
+    web, worker = (
+        (world.source / "base" / name).read_text() for name in ("web/test.js", "worker/measure.py")
+    )
+    wait = 'for (const end = Date.now() + 60000; !require("fs").existsSync("../worker/here"); ) {'
+    wait += ' if (Date.now() > end) { console.log("nobody came"); process.exit(1); } }'
+    world.write("web/test.js", f'{wait}\nconsole.log("met");\n{web}')
+    world.write("worker/measure.py", f'open("here", "w").close()\nprint("came")\n{worker}')
+    with caplog.at_level(logging.INFO):
+        run(world, "tests")
+    assert world.stops("tests") == []
+    assert {"web: met", "worker: came"} <= {record.getMessage() for record in caplog.records}
 
 
 def add_function(world: World, test: str = FUNCTION_TEST, **changes: object) -> None:

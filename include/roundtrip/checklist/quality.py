@@ -16,6 +16,8 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ from roundtrip.toolchain.projects import Toolchain
 
 COVERAGE_FILES = {"python": "coverage.json", "node": "coverage/coverage-summary.json"}
 """Where pytest-cov (`--cov-report=json`) and Jest (`json-summary`) write, below the project."""
+
+TESTED_AT_ONCE = 2
+"""projects: while the tests of one wait for a process to come up or to end, those of another one run"""
 
 
 def linters(release: Release) -> Inspection:
@@ -50,11 +55,20 @@ def tests(release: Release) -> Inspection:
     findings: list[Finding] = []
     seconds: dict[str, Any] = {}
     coverage: dict[str, float | None] = {}
-    for name, project in release.plan.projects().items():
-        file = source / project.path / COVERAGE_FILES[project.toolchain]
-        file.unlink(missing_ok=True)
-        found, seconds[name] = _run_all(source, project, project.test, "test", tools)
+    projects = release.plan.projects()
+
+    def tested(name: str) -> tuple[list[Finding], dict[str, float]]:
+        project = projects[name]
+        _coverage_file(source, project).unlink(missing_ok=True)
+        named = replace(tools, log=lambda line: tools.log(f"{name}: {line}"))
+        return _run_all(source, project, project.test, "test", named)
+
+    with ThreadPoolExecutor(TESTED_AT_ONCE) as pool:
+        results = dict(zip(projects, pool.map(tested, projects), strict=True))
+    for name, project in projects.items():
+        found, seconds[name] = results[name]
         findings += found
+        file = _coverage_file(source, project)
         coverage[name] = _percent(file, project)
         findings += _too_low(coverage[name], file.relative_to(source), project)
     return Inspection(tuple(findings), {"seconds": seconds, "coverage_percent": coverage})
@@ -108,6 +122,10 @@ def _run_all(
             findings.append(Finding(error.what, project.path, error.remedy))
         seconds[" ".join(command)] = round(time.monotonic() - started, 1)
     return findings, seconds
+
+
+def _coverage_file(source: Path, project: Project) -> Path:
+    return source / project.path / COVERAGE_FILES[project.toolchain]
 
 
 def _with_redis(env: Mapping[str, str]) -> dict[str, str]:
