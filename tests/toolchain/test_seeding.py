@@ -39,15 +39,17 @@ def version(folder: Path, number: str) -> Path:
 
 
 @pytest.mark.parametrize("development", [True, False])
-def test_the_next_version_is_grown_and_is_what_npm_ci_makes(tmp_path: Path, development: bool) -> None:
+def test_the_next_version_begins_with_the_last_and_is_what_npm_ci_makes(
+    tmp_path: Path, development: bool
+) -> None:
     installed(tmp_path / "cache", version(tmp_path / "first", "1.1.1"))
-    grown, said = installed(tmp_path / "cache", version(tmp_path / "next", "1.1.2"), development=development)
+    seeded, said = installed(tmp_path / "cache", version(tmp_path / "next", "1.1.2"), development=development)
     assert [line for line in said if "npm install" in line]
     assert not [line for line in said if "npm ci" in line]
     made, said = installed(tmp_path / "other", version(tmp_path / "alone", "1.1.2"), development=development)
     assert [line for line in said if "npm ci" in line]
-    assert grown == made
-    assert ("picocolors/package.json" in grown) is development
+    assert seeded == made
+    assert ("picocolors/package.json" in seeded) is development
 
 
 def test_a_seed_stays_as_it_was(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def tree(trees: Path, name: str, packages: int, *, made_by: str = OURS, is_whole
     folder = trees / name
     (folder / "node_modules").mkdir(parents=True)
     (folder / seeding.INSTALLED).write_bytes(lock(packages))
-    seeding.sign(folder, made_by)
+    seeding.note_maker(folder, made_by)
     if is_whole:
         (folder / MARKER).touch()
     return folder

@@ -52,13 +52,11 @@ def write_sbom(
         scanned = pool.map(lambda service: scans.of(folder / bundle_name(service, version)), services)
         found = dict(zip(services, scanned, strict=True))
     parts = {service: _service(service, version, folder) for service in services}
+    found |= {each.project: [parts[s] for s in plan.undeployed[each.project].made_of] for each in made}
     parts |= {each.project: _project(each, version) for each in made}
     for name, text in locks.items():
-        known = {component["bom-ref"] for component in found.setdefault(name, [])}
+        known = {component["bom-ref"] for component in found[name]}
         found[name] += [c for ref, c in sorted(locked(text).items()) if ref not in known]
-    for each in made:
-        of = plan.undeployed[each.project].made_of
-        found.setdefault(each.project, []).extend(parts[service] for service in of)
     document = _document(plan.platform, version, parts, found)
     content = json.dumps(document, sort_keys=True)
     document["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_OID, content).urn
@@ -104,7 +102,7 @@ def _document(
     root = f"{platform}@{version}"
     everything = {c["bom-ref"]: c for components in (*found.values(), parts.values()) for c in components}
     depends = {root: [s["bom-ref"] for s in parts.values()]}
-    depends |= {parts[name]["bom-ref"]: [c["bom-ref"] for c in found.get(name, ())] for name in parts}
+    depends |= {parts[name]["bom-ref"]: [c["bom-ref"] for c in found[name]] for name in parts}
     about = {"bom-ref": root, "type": "application", "name": platform, "version": version}
     return {
         "bomFormat": "CycloneDX",
@@ -117,16 +115,18 @@ def _document(
 
 
 def _project(made: Made, version: str) -> Component:
-    about = {"bom-ref": f"{made.project}@{version}", "type": "application", "name": made.project}
     files = [
         {"type": "file", "name": path, "hashes": _sha256(file)} for path, file in sorted(made.files.items())
     ]
-    return {**about, "version": version, "components": files}
+    return {**_application(made.project, version), "components": files}
 
 
 def _service(service: str, version: str, folder: Path) -> Component:
-    about = {"bom-ref": f"{service}@{version}", "type": "application", "name": service, "version": version}
-    return {**about, "hashes": _sha256(folder / bundle_name(service, version))}
+    return {**_application(service, version), "hashes": _sha256(folder / bundle_name(service, version))}
+
+
+def _application(name: str, version: str) -> Component:
+    return {"bom-ref": f"{name}@{version}", "type": "application", "name": name, "version": version}
 
 
 def _sha256(file: Path) -> list[dict[str, str]]:

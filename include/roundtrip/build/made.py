@@ -14,6 +14,7 @@ from pathlib import Path
 
 from roundtrip.errors import ArtefactError, PromotionError
 from roundtrip.release import Release
+from roundtrip.rollout.verdicts import is_drill
 from roundtrip.targets.bundles import file_digest
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,8 @@ class Made:
 def made(release: Release) -> list[Made]:
     """What each project made that says where. Raises PromotionError before it was built, ArtefactError."""
     outputs = {name: p for name, p in release.plan.undeployed.items() if p.output is not None}
-    started = release.ledger.last(release.id, "release.started")
-    if started is not None and started.data.get("drill"):
-        log.info("a drill has no checklist: its zip lacks %s", ", ".join(outputs) or "nothing")
+    if outputs and is_drill(release):
+        log.info("a drill has no checklist: its zip lacks %s", ", ".join(outputs))
         return []
     return [
         Made(name, {f"{p.path}/{p.output}/{path}": file for path, file in _verified(release, name).items()})

@@ -31,6 +31,8 @@ class MetricView:
     """None when there are too few samples to draw"""
     errors_plot: Markup | None
     """None also when neither version had a bad request: a line along the axis says less than a sentence"""
+    no_errors: str
+    """that sentence, with how many requests it is about"""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,12 @@ def _metric(
         favour=_evidence(final, "evidence_for", "for_needed"),
         evidence_plot=evidence_plot(points, f"{gate_id}, {name}: evidence over time") if has_plot else None,
         errors_plot=errors_plot(points, f"{gate_id}, {name}: bad requests over time") if has_bad else None,
+        no_errors=_no_errors(points[-1]) if has_plot and not has_bad else "",
     )
+
+
+def _no_errors(last: Point) -> str:
+    return f"Since the gate began: canary 0 bad of {last.canary.total}, stable 0 bad of {last.stable.total}."
 
 
 def _counts(counts: Mapping[str, int] | None) -> str:

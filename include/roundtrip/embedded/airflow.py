@@ -41,6 +41,8 @@ MIGRATE_LIMIT_SECONDS = 300
 READY_LIMIT_SECONDS = 120
 POLL_SECONDS = 0.2
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+KEEP_CODE = ("scheduler", "triggerer")
+"""components that load our code once, so that other code has to replace their processes"""
 USER = "admin"
 
 
@@ -121,17 +123,16 @@ class EmbeddedAirflow:
         end_leftovers(kinds, where=str(self._folder))
 
     def _program(self, component: str) -> Program:
-        # What loads our code once and keeps it is started anew when the code is another.
-        keeps_code = component in ("scheduler", "triggerer")
         module = "roundtrip.embedded.preloaded" if component == "scheduler" else "airflow"
         command = [sys.executable, "-m", module, component]
-        loaded = {"ROUNDTRIP_CODE": code([self._root / "include" / "roundtrip", self._root / "plugins"])}
+        folders = [self._root / "include" / "roundtrip", self._root / "plugins"]
+        loaded = {"ROUNDTRIP_CODE": code(folders)} if component in KEEP_CODE else {}
         passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
         return Program(
             component,
             command,
             self._folder,
-            {**passed, **self.environment(), **(loaded if keeps_code else {})},
+            {**passed, **self.environment(), **loaded},
             stop_seconds=15,
             steady_seconds=2,
         )

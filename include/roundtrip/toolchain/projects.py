@@ -108,41 +108,39 @@ class Toolchain:
         files = _read(project, "package.json", "package-lock.json")
         npmrc = project / ".npmrc"
         settings = npmrc.read_bytes() if npmrc.is_file() else b""
-        key = digest_of(*files, settings, self.node.version, platform.machine(), str(development))
-
         made_by = f"{self.node.version} {platform.machine()}"
-        command = ["--no-audit", "--no-fund", "--prefer-offline", *([] if development else ["--omit=dev"])]
+        key = digest_of(*files, settings, self.node.version, platform.machine(), str(development))
+        options = ["--no-audit", "--no-fund", "--prefer-offline", *([] if development else ["--omit=dev"])]
 
         def make(folder: Path) -> None:
             for name in ("package.json", "package-lock.json", ".npmrc"):
                 if (project / name).is_file():
                     shutil.copy2(project / name, folder / name)
-            if not self._grown(folder, seeding.nearest(self.cache / "npm", files[1], made_by), command):
-                self._npm(["ci", *command], folder)
+            seed = seeding.nearest(self.cache / "npm", files[1], made_by)
+            if seed is None or not self._install_from(seed, folder, options):
+                self._npm(["ci", *options], folder)
             (folder / "node_modules").mkdir(exist_ok=True)  # npm makes none when nothing is depended on
             (folder / "node_modules" / _NODE_MARKER).write_text(key)
-            seeding.sign(folder, made_by)
+            seeding.note_maker(folder, made_by)
 
         cached = prepared(self.cache / "npm" / key, make) / "node_modules"
         with locked(self.cache / "npm" / f"place-{digest_of(str(project.resolve()))}"):
             _place(cached, project / "node_modules", key)
 
-    def _grown(self, folder: Path, seed: Path | None, options: Sequence[str]) -> bool:
-        """Install in `folder` from `seed` what its lockfile says; whether that came out."""
-        if seed is None:
-            return False
+    def _install_from(self, seed: Path, folder: Path, options: Sequence[str]) -> bool:
+        """Install in `folder` what its lockfile says, beginning with `seed`; whether that came out."""
         lock = (folder / "package-lock.json").read_bytes()
-        seeding.plant(seed, folder, without=[_NODE_MARKER])
+        seeding.link_packages(seed, folder, without=[_NODE_MARKER])
         try:
             self._npm(["install", *options], folder)
         except BuildError as error:
             self.log(f"{error.what}; beginning anew")
         else:
             if (folder / "package-lock.json").read_bytes() == lock:
-                seeding.sweep(folder / "node_modules")
+                seeding.remove_empty_folders(folder / "node_modules")
                 return True
             self.log("npm would have another lockfile; beginning anew, npm ci says what is wrong with it")
-        seeding.uproot(folder)
+        shutil.rmtree(folder / "node_modules", ignore_errors=True)
         (folder / "package-lock.json").write_bytes(lock)
         return False
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ LOOKED_AT = 20
 """newest trees"""
 
 
-def sign(folder: Path, made_by: str) -> None:
+def note_maker(folder: Path, made_by: str) -> None:
     """Note in an installed `folder` by which Node and on what machine it was made."""
     durable.write(folder / MADE_BY, made_by)
 
@@ -42,7 +41,7 @@ def nearest(trees: Path, lock: bytes, made_by: str) -> Path | None:
     return best if wanted and common >= SMALLEST_SHARE * len(wanted) else None
 
 
-def plant(seed: Path, folder: Path, *, without: Iterable[str]) -> None:
+def link_packages(seed: Path, folder: Path, *, without: Iterable[str]) -> None:
     """Have the packages of `seed` in `folder`, by links, but for the files `without` of `node_modules`."""
     modules = folder / "node_modules"
     linked_copy(seed / "node_modules", modules)
@@ -50,16 +49,11 @@ def plant(seed: Path, folder: Path, *, without: Iterable[str]) -> None:
         (modules / name).unlink(missing_ok=True)
 
 
-def sweep(modules: Path) -> None:
+def remove_empty_folders(modules: Path) -> None:
     """Remove the empty folders that npm leaves where a package was."""
     for folder, _, _ in os.walk(modules, topdown=False):
         if not os.listdir(folder):  # noqa: PTH208 - of the walk's own strings, for tens of thousands
             Path(folder).rmdir()
-
-
-def uproot(folder: Path) -> None:
-    """Take out what was planted."""
-    shutil.rmtree(folder / "node_modules", ignore_errors=True)
 
 
 def _newest(trees: Path, made_by: str) -> list[Path]:
