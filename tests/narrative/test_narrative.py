@@ -79,7 +79,7 @@ def test_the_post_mortem_tells_what_the_ledger_knows_and_asks_the_rest(tmp_path:
     text = postmortem(told.release, told.ledger.events())
     for expected in (
         "Outcome: **ROLLED BACK**",
-        "| 31 | 1.1.0: 31 |",
+        "| 31 | 1.1.0: 31 | 1.1.0: 7 |",
         "time to detect",
         "gate `production.wave_2`: FAIL",
         "To be answered by people",
@@ -191,7 +191,7 @@ def test_the_clients_account_goes_into_the_ledger_once_and_its_sum_is_the_whole(
         if second % 50 == 0:
             record.failed("home", "502", "1.1.0", at, at)
         else:
-            record.answered("home", 200, "1.1.0", at)
+            record.answered("home", 200, "1.1.0", at, at)
     record.flush(at, ended=True)
     release = _release(told, home)
     record_traffic(release)

@@ -52,6 +52,26 @@ def test_what_a_client_saw_fail_is_failed_and_is_not_sent_again(
     assert not summary.is_clean
 
 
+def test_a_late_answer_is_counted_as_slow_and_not_as_failed(
+    api: BendableApi, start_traffic: Start, account: TrafficAccount
+) -> None:
+    api.version = "1.1.0"
+    process = start_traffic("--slow-seconds", "0.3")
+    wait_for(lambda: account.summary().answered > 0, "an answer")
+    api.hangs = True
+    # At 50 a second the oldest of 50 has waited for about a second.
+    wait_for(lambda: account.summary().sent - account.summary().answered >= 50, "50 requests wait")
+    api.hangs = False
+    wait_for(lambda: bool(account.summary().slow_by_version), "slow answers")
+    end(process)
+
+    summary, late = account.summary(), list(account.slow())
+    assert summary.is_clean
+    assert summary.slow_by_version == {"1.1.0": len(late)}
+    assert len(late) < summary.answered
+    assert all((one.at - one.sent_at).total_seconds() > 0.3 for one in late)
+
+
 def test_a_404_of_the_proxy_is_a_failed_request_and_the_apis_own_is_not(
     api: BendableApi, start_traffic: Start, account: TrafficAccount
 ) -> None:

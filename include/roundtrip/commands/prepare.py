@@ -194,8 +194,25 @@ def start_environments(machine: Machine, bundles: Mapping[str, str]) -> None:
             target.converge(desired, token)
         else:
             _wait_awake(target)
-        _start_traffic(machine, stage)
+        start_traffic(machine, stage)
         machine.say(f"{environment.name}: {addresses.front_door}")
+
+
+def start_traffic(machine: Machine, stage: str) -> None:
+    """Have clients send to the stage's environment at the rate at rest, until another one is asked for."""
+    environment, target = machine.environment(stage), machine.target(stage)
+    if environment.traffic is None:
+        return
+    command = [sys.executable, "-m", "roundtrip.traffic", "--front-door", target.addresses().front_door]
+    command += ["--rps", str(environment.traffic.at_rest)]
+    command += ["--state", str(traffic_folder(machine.home, environment.name))]
+    command += ["--versions", machine.plan.from_version, machine.plan.to_version]
+    if (bound := _slow_seconds(machine.plan)) is not None:
+        command += ["--slow-seconds", str(bound)]
+    folder = machine.home.environment(environment.name)
+    target.infrastructure.daemon.put(
+        Program("traffic", command, folder, {"PYTHONPATH": str(INCLUDE)}, priority=9999)
+    )
 
 
 def stop_everything(home: Home) -> None:
@@ -232,15 +249,12 @@ def _counted(target: LocalTarget) -> int:
         return 0  # half of it is up, which is no deployment
 
 
-def _start_traffic(machine: Machine, stage: str) -> None:
-    environment, target = machine.environment(stage), machine.target(stage)
-    if environment.traffic is None:
-        return
-    command = [sys.executable, "-m", "roundtrip.traffic", "--front-door", target.addresses().front_door]
-    command += ["--rps", str(environment.traffic.at_rest)]
-    command += ["--state", str(traffic_folder(machine.home, environment.name))]
-    command += ["--versions", machine.plan.from_version, machine.plan.to_version]
-    folder = machine.home.environment(environment.name)
-    target.infrastructure.daemon.put(
-        Program("traffic", command, folder, {"PYTHONPATH": str(INCLUDE)}, priority=9999)
-    )
+def _slow_seconds(plan: Plan) -> float | None:
+    """What a gate of the plan calls slow at the front door, the shortest of them; None when none does."""
+    bounds = [
+        metric.slower_than_seconds
+        for gate in plan.gates.values()
+        for metric in gate.metrics
+        if metric.source == "front-door" and metric.slower_than_seconds is not None
+    ]
+    return min(bounds, default=None)

@@ -15,6 +15,7 @@ from roundtrip.dossier.gates import GateView, gate_views
 from roundtrip.dossier.rows import Row, text
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.checked import Gap, gaps, seconds_in_words
+from roundtrip.narrative.client_traffic import by_version
 from roundtrip.narrative.incident import Incident, incident
 from roundtrip.narrative.story import MISSING, Story
 from roundtrip.narrative.timeline import Entry, noted, placed, timeline
@@ -178,16 +179,17 @@ def _smoke_name(event: Event) -> tuple[str, str, str]:
 def _traffic(event: Event) -> Row:
     environment, _, phase = str(event.key).partition("/")
     failed = event.data.get("failed")
-    by_whom = ", ".join(f"{v}: {n}" for v, n in event.data.get("failed_by_version", {}).items())
+    by_whom, slow = by_version(event, "failed"), by_version(event, "slow")
     incomplete = event.data.get("incomplete")
     remark = f"incomplete: {incomplete}" if incomplete else by_whom
     tone = "bad" if failed or incomplete else ""
-    return Row((environment, phase, text(event.data, "sent"), text(event.data, "failed"), remark), tone)
+    counts = (text(event.data, "sent"), text(event.data, "failed"))
+    return Row((environment, phase, *counts, remark, slow), tone)
 
 
 def _traffic_sum(events: tuple[Event, ...]) -> Row:
     sent, failed = (sum(int(e.data.get(name) or 0) for e in events) for name in ("sent", "failed"))
-    return Row(("all", "", str(sent), str(failed), ""))
+    return Row(("all", "", str(sent), str(failed), "", ""))
 
 
 def _step(event: Event) -> Row:

@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,6 +50,12 @@ def record_traffic(release: Release) -> None:
             release.ledger.append_once(
                 release.id, "traffic.summary", f"{environment.name}/{phase.name}", data
             )
+
+
+def by_version(summary: Event, what: str) -> str:
+    """How many requests `failed` or were `slow` in a `traffic.summary`, by the version that answered; empty when none."""
+    counts: Mapping[str, int] = summary.data.get(f"{what}_by_version", {})
+    return ", ".join(f"{version}: {number}" for version, number in counts.items())
 
 
 def phases(story: Story, environment: str) -> tuple[Phase, ...]:

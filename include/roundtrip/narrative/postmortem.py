@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roundtrip.ledger.ledger import Event
+from roundtrip.narrative.client_traffic import by_version
 from roundtrip.narrative.incident import incident
 from roundtrip.narrative.markdown import bullets, code, inline, table
 from roundtrip.narrative.story import Story, read_story
@@ -59,13 +60,14 @@ def _impact(story: Story) -> str:
             inline(event.key or ""),
             str(event.data.get("sent", "")),
             str(event.data.get("failed", "")),
-            inline(", ".join(f"{v}: {n}" for v, n in event.data.get("failed_by_version", {}).items())),
+            inline(by_version(event, "failed")),
+            inline(by_version(event, "slow")),
         ]
         for event in story.all("traffic.summary")
     ]
     if not rows:
         return "No account of client traffic is in the ledger: the number of failed requests is not known."
-    return table(["traffic", "sent", "failed", "failed by version"], rows)
+    return table(["traffic", "sent", "failed", "failed by version", "slow by version"], rows)
 
 
 def _times(story: Story) -> str:

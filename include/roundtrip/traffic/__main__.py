@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import fcntl
 import json
+import math
 import os
 import signal
 import sys
@@ -52,7 +53,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    record = Record(folder, seed=options.seed)
+    record = Record(folder, seed=options.seed, slow_seconds=options.slow_seconds)
     mix = Mix(
         seed=options.seed,
         run=record.run,
@@ -90,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--fresh-percent", type=float, default=FRESH_PERCENT, help="share of requests without cookies"
+    )
+    parser.add_argument(
+        "--slow-seconds", type=float, default=math.inf, help="an answer that takes longer is counted as slow"
     )
     parser.add_argument(
         "--versions",

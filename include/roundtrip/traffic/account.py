@@ -23,7 +23,7 @@ from typing import Any
 from roundtrip.errors import EvidenceError
 from roundtrip.traffic.mix import Order
 from roundtrip.traffic.record import read_counts
-from roundtrip.traffic.series import FAILURES, ORDERS, Second, read_lines, read_seconds
+from roundtrip.traffic.series import FAILURES, ORDERS, SLOW, Second, read_lines, read_seconds
 
 FAILURES_SHOWN = 100
 """how many failures a summary carries; `failed` counts all"""
@@ -41,6 +41,16 @@ class Failure:
     """a status, 'connection', 'timeout' or 'abandoned'"""
     version: str
     """'unknown' when no version answered"""
+
+
+@dataclass(frozen=True)
+class Late:
+    """One request that was answered as it should be, and slowly."""
+
+    at: datetime
+    sent_at: datetime
+    route: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class TrafficSummary:
     """'route status' or 'route reason' -> requests"""
     by_version: Mapping[str, int]
     failed_by_version: Mapping[str, int]
+    slow_by_version: Mapping[str, int]
+    """answered, but late"""
     first_failure_at: datetime | None
     failures: tuple[Failure, ...]
     """the first FAILURES_SHOWN"""
@@ -83,6 +95,7 @@ class TrafficSummary:
             "by_status": dict(self.by_status),
             "by_version": dict(self.by_version),
             "failed_by_version": dict(self.failed_by_version),
+            "slow_by_version": dict(self.slow_by_version),
             "first_failure_at": self.first_failure_at.isoformat() if self.first_failure_at else None,
         }
 
@@ -101,7 +114,7 @@ class TrafficAccount:
         for second in read_seconds(self._folder):
             if first <= second.at < last:
                 total.add(second)
-        failures = [f for f in self._failures() if first <= f.at.timestamp() < last]
+        failures = [f for f in self.failures() if first <= f.at.timestamp() < last]
         return TrafficSummary(
             sent=total.sent.total(),
             answered=total.answered.total(),
@@ -109,6 +122,7 @@ class TrafficAccount:
             by_status=dict(sorted((Counter(total.answered) + Counter(total.failed)).items())),
             by_version=dict(sorted(total.by_version.items())),
             failed_by_version=dict(sorted(total.failed_by_version.items())),
+            slow_by_version=dict(sorted(total.slow_by_version.items())),
             first_failure_at=failures[0].at if failures else None,
             failures=tuple(failures[:FAILURES_SHOWN]),
             covered_until=self.covered_until(),
@@ -123,6 +137,18 @@ class TrafficAccount:
                     entry["order_id"], entry["symbol"], entry["side"], entry["quantity"], entry["price"]
                 )
                 yield Placed(order, datetime.fromisoformat(entry["at"]), entry["certain"])
+
+    def failures(self) -> Iterator[Failure]:
+        """Every request that a client saw fail, oldest first."""
+        for entry in read_lines(self._folder / FAILURES):
+            at, sent_at = datetime.fromisoformat(entry["at"]), datetime.fromisoformat(entry["sent_at"])
+            yield Failure(at, sent_at, entry["route"], entry["reason"], entry["version"])
+
+    def slow(self) -> Iterator[Late]:
+        """Every slow answer, oldest first."""
+        for entry in read_lines(self._folder / SLOW):
+            at, sent_at = datetime.fromisoformat(entry["at"]), datetime.fromisoformat(entry["sent_at"])
+            yield Late(at, sent_at, entry["route"], entry["version"])
 
     def covered_until(self) -> datetime | None:
         """The moment up to which everything is written; None before the first second."""
@@ -147,8 +173,3 @@ class TrafficAccount:
                     remedy="look whether the traffic generator runs",
                 )
             time.sleep(POLL_SECONDS)
-
-    def _failures(self) -> Iterator[Failure]:
-        for entry in read_lines(self._folder / FAILURES):
-            at, sent_at = datetime.fromisoformat(entry["at"]), datetime.fromisoformat(entry["sent_at"])
-            yield Failure(at, sent_at, entry["route"], entry["reason"], entry["version"])

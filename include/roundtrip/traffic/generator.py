@@ -179,7 +179,7 @@ class Generator:
     def _came_back(self, planned: Planned, answer: Answer, sent_at: datetime) -> None:
         now, version = self._clock(), self._version_of(planned.route, answer.headers, answer.cookies)
         if is_answer(planned.route, answer.status, answer.headers.get("content-type", "")):
-            self._record.answered(planned.route, answer.status, version, now)
+            self._record.answered(planned.route, answer.status, version, sent_at, now)
             if planned.order is not None:
                 self._record.order(planned.order, certain=True, now=now)
                 self._recent.append(planned.order.id)

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import json
+import math
 import os
 from datetime import datetime
 from pathlib import Path
@@ -17,20 +18,24 @@ from typing import Any
 
 from roundtrip import durable
 from roundtrip.traffic.mix import Order
-from roundtrip.traffic.series import COUNTS, FAILURES, ORDERS, SECONDS, Second, read_lines, read_seconds
+from roundtrip.traffic.series import COUNTS, FAILURES, ORDERS, SECONDS, SLOW, Second, read_lines, read_seconds
 
 
 class Record:
-    """The writing side of the account in `folder`. One process at a time."""
+    """The writing side of the account in `folder`. One process at a time.
 
-    def __init__(self, folder: Path, *, seed: int) -> None:
+    An answer that takes longer than `slow_seconds` is counted as slow.
+    """
+
+    def __init__(self, folder: Path, *, seed: int, slow_seconds: float = math.inf) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        for journal in (ORDERS, FAILURES, SECONDS):
+        for journal in (ORDERS, FAILURES, SLOW, SECONDS):
             _cut_unfinished_line(folder / journal)
         self.run = read_counts(folder).get("run", 0) + 1
         """how many times a generator was started on this folder"""
         self._seed = seed
+        self._slow_seconds = slow_seconds
         self._totals = Second(0)
         for second in read_seconds(folder):
             self._totals.add(second)
@@ -39,16 +44,22 @@ class Record:
         first = next(read_lines(folder / FAILURES), None)
         self._first_failure_at: str | None = first["at"] if first else None
         self._current: Second | None = None
-        self._pending: dict[str, list[str]] = {ORDERS: [], FAILURES: [], SECONDS: []}
+        self._pending: dict[str, list[str]] = {ORDERS: [], FAILURES: [], SLOW: [], SECONDS: []}
 
     def sent(self, route: str, now: datetime) -> None:
         for second in (self._second(now), self._totals):
             second.sent[route] += 1
 
-    def answered(self, route: str, status: int, version: str, now: datetime) -> None:
+    def answered(self, route: str, status: int, version: str, sent_at: datetime, now: datetime) -> None:
+        is_slow = (now - sent_at).total_seconds() > self._slow_seconds
         for second in (self._second(now), self._totals):
             second.answered[f"{route} {status}"] += 1
             second.by_version[version] += 1
+            if is_slow:
+                second.slow_by_version[version] += 1
+        if is_slow:
+            entry = {"at": now.isoformat(), "sent_at": sent_at.isoformat()}
+            self._line(SLOW, {**entry, "route": route, "version": version})
 
     def failed(self, route: str, reason: str, version: str, sent_at: datetime, now: datetime) -> None:
         """`reason` is a status, 'connection', 'timeout' or 'abandoned'."""

@@ -1,8 +1,8 @@
 """The files of a traffic account, and one second of it: what the writing and the reading side share.
 
 Rules:
-1. `orders.jsonl`, `failures.jsonl` and `seconds.jsonl` only grow, a line an entry. A last line without
-   its end is not there.
+1. `orders.jsonl`, `failures.jsonl`, `slow.jsonl` and `seconds.jsonl` only grow, a line an entry. A last line
+   without its end is not there.
 2. Every request is counted as sent in the second it left, and once more, answered or failed, in the
    second it ended.
    So sent = answered + failed + in flight, always.
@@ -19,11 +19,13 @@ from typing import Any
 
 ORDERS = "orders.jsonl"
 FAILURES = "failures.jsonl"
+SLOW = "slow.jsonl"
+"""answers that were right and late"""
 SECONDS = "seconds.jsonl"
 COUNTS = "counts.json"
 
 UNKNOWN_VERSION = "unknown"
-_COUNTERS = ("sent", "answered", "failed", "by_version", "failed_by_version")
+_COUNTERS = ("sent", "answered", "failed", "by_version", "failed_by_version", "slow_by_version")
 
 
 @dataclass
@@ -41,6 +43,8 @@ class Second:
     by_version: Counter[str] = field(default_factory=Counter)
     """answered and failed, by the version that answered"""
     failed_by_version: Counter[str] = field(default_factory=Counter)
+    slow_by_version: Counter[str] = field(default_factory=Counter)
+    """answered, and later than a client waits gladly"""
 
     def add(self, other: Second) -> None:
         for name in _COUNTERS:

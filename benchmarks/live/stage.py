@@ -1,0 +1,143 @@
+"""Where the releases of the benchmark happen: one environment on this machine, both versions built once.
+
+Everything is what a release uses: the platform, its builds, the local target, the clients, the plan's gates. Each kind
+of release has an environment of its own, a copy of `local_production` with another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from roundtrip.build.artefacts import AT_ONCE, build_service
+from roundtrip.commands.prepare import (
+    INCLUDE,
+    ROOT,
+    Machine,
+    make_keys,
+    publish_stable,
+    start_traffic,
+)
+from roundtrip.forge import lay_platform
+from roundtrip.plan.deployment import whole
+from roundtrip.plan.environment import Environment
+from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_environment, load_plan
+from roundtrip.plan.model import Plan, Replicas
+from roundtrip.release import Release
+from roundtrip.targets.local.target import LocalTarget
+
+STAGE = "production"
+HOME = ROOT / ".roundtrip" / "live"
+PLAN = "top_tier_trading_1_1_0"
+SETUP = "setup"
+HARMLESS = "harmless"
+AGAIN = "1.1.1"
+"""what 1.1.0 is called when it is released once more over itself"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The environment, up and at the stable version, and what is released into it."""
+
+    machine: Machine
+    bundles: Mapping[str, str]
+    """service -> digest of the new version's bundle"""
+
+    def release(self, number: int) -> Release:
+        """The release of this number, its builds reused; ids go on where an earlier run of the benchmark ended."""
+        machine = self.machine
+        environment = machine.environment(STAGE)
+        release = _release(machine, f"{environment.name}.{number}")
+        for service, digest in self.bundles.items():
+            data = {"service": service, "version": machine.plan.to_version, "digest": digest, "reused": True}
+            release.ledger.append_once(
+                release.id, "build.bundle", f"{service}@{machine.plan.to_version}", data
+            )
+        return release
+
+    @property
+    def released(self) -> int:
+        """How many releases this environment has seen, of this run and of earlier ones."""
+        prefix = f"{self.machine.environment(STAGE).name}."
+        taken = self.machine.ledger.events(kind="snapshot.taken")
+        return len({event.release for event in taken if event.release.startswith(prefix)})
+
+
+@contextmanager
+def place(kind: str) -> Iterator[Place]:
+    """The place for releases of `kind`: 'harmless', or the name of a fault. Its processes end with the block."""
+    home = Home(HOME)
+    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    environment = load_environment(INCLUDE / "environments" / f"local_{STAGE}.yaml")
+    environment = environment.model_copy(update={"name": f"live_{kind}"})
+    plan = load_plan(INCLUDE / "plans" / f"{PLAN}.yaml")
+    machine = Machine(home, plan, {STAGE: environment}, print)
+    make_keys(machine)
+    if kind == HARMLESS:
+        made = _built(machine, "")
+        machine = Machine(home, over_itself(plan), {STAGE: environment}, print)
+        stable = made
+    else:
+        made = _built(machine, kind)
+        stable = publish_stable(machine)
+    try:
+        _up(machine, stable, environment)
+        yield Place(machine, made)
+    finally:
+        machine.target(STAGE).infrastructure.down()
+
+
+def over_itself(plan: Plan) -> Plan:
+    """The plan whose two versions are both the new one: what is released is what runs already."""
+    services = {
+        name: service.model_copy(
+            update={
+                "replicas": Replicas(stable=service.replicas.new, new=service.replicas.new),
+                "environment_stable": None,
+            }
+        )
+        for name, service in plan.services.items()
+    }
+    versions = {"from_version": plan.to_version, "to_version": AGAIN}
+    return plan.model_copy(update={"services": services, **versions})
+
+
+def _built(machine: Machine, fault: str) -> dict[str, str]:
+    """The new version's bundles with `fault` in them, or without one; built by the product's own steps."""
+    commit = lay_platform(machine.home.repository, machine.plan, fault=fault)
+    release = _release(machine, f"build-{commit[:12]}")
+    data = {"commit": commit, "branch": machine.plan.repository.working_branch}
+    release.ledger.append_once(release.id, "candidate.chosen", commit, data)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda service: build_service(release, service), machine.plan.services))
+    version, last = machine.plan.to_version, release.ledger.last
+    events = {name: last(release.id, "build.bundle", f"{name}@{version}") for name in machine.plan.services}
+    return {name: str(event.data["digest"]) for name, event in events.items() if event}
+
+
+def _up(machine: Machine, stable: Mapping[str, str], environment: Environment) -> None:
+    target = machine.target(STAGE)
+    target.infrastructure.up()
+    version = machine.plan.from_version
+    desired = whole(version, machine.plan, stable, target.configurations(version))
+    token = machine.ledger.take_token(environment.name, release=SETUP, holder="benchmark")
+    target.converge(desired.with_flags(dict.fromkeys(machine.plan.flags, False)), token)
+    start_traffic(machine, STAGE)
+
+
+def _release(machine: Machine, name: str) -> Release:
+    def open_target(_: Environment) -> LocalTarget:
+        return machine.target(STAGE)
+
+    return Release(
+        id=name,
+        plan=machine.plan,
+        environments=machine.environments,
+        ledger=machine.ledger,
+        home=machine.home,
+        secrets=machine.secrets,
+        open_target=open_target,
+    )
