@@ -5,8 +5,8 @@ Rules:
 2. The verdict is in the ledger before Airflow is told.
 3. On FAIL the canary's traffic is pulled to zero here, before anything is reported.
 4. Killed and started again, on this triggerer or another, it goes on from the ledger's samples.
-5. The one secret that it may fetch is the Prometheus server's, by Airflow's asynchronous interface: the synchronous
-   one would hold up every other trigger.
+5. The secrets that it may fetch are those of the servers that it reads, by Airflow's asynchronous interface: the
+   synchronous one would hold up every other trigger.
 """
 
 from __future__ import annotations

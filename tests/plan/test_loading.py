@@ -186,6 +186,25 @@ def test_an_environment_reports_its_problems_the_same_way(tmp_path: Path) -> Non
     assert "place.yaml:6: soak_second: unknown key (did you mean 'soak_seconds'?)" in caught.value.what
 
 
+def test_guard_rails_and_error_trackers_are_refused_by_key_and_line(
+    problems: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    rail = "    guard_rails: [{name: new, source: error-tracking, service: web%s}]\n    deadline_seconds: 60"
+    line = line_of("    deadline_seconds: 60")
+    assert problems(("    deadline_seconds: 60", rail % ", series: errors")) == [
+        f"bent.yaml:{line}: gates.canary.guard_rails.0: series belongs to source services, and only there"
+    ]
+    [found] = problems(("    deadline_seconds: 60", rail % "er"))
+    assert "gates.canary.guard_rails.new: no service 'weber'" in found
+    file = tmp_path / "place.yaml"
+    tracker = "error_tracker: {kind: sentrie, url: 'http://token@bugs', projects: []}\n"
+    file.write_text(ENVIRONMENT + tracker)
+    with pytest.raises(PlanError) as caught:
+        load_environment(file)
+    for key in ("kind: Input should be 'bugsink'", "url: ", "projects: "):
+        assert f"place.yaml:6: error_tracker.{key}" in caught.value.what
+
+
 def test_the_digest_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
     file = tmp_path / "same.yaml"
     file.write_text("# a comment\n" + TINY.read_text().replace("name: tiny", "name:    tiny"))

@@ -8,10 +8,10 @@ import pytest
 
 from roundtrip.errors import PlanError
 from roundtrip.ledger.ledger import Ledger
-from roundtrip.plan.environment import Environment, Traffic
+from roundtrip.plan.environment import Environment, ErrorTracker, Traffic
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
-from roundtrip.plan.model import Plan
+from roundtrip.plan.model import GuardRail, Plan
 from roundtrip.release import Release
 from roundtrip.rollout.opening import open_release
 
@@ -70,3 +70,16 @@ def test_a_metric_whose_server_is_nowhere_is_refused(tmp_path: Path) -> None:
     gates = {**PLAN.gates, "soak": soak.model_copy(update={"metrics": [asked, *soak.metrics[1:]]})}
     with pytest.raises(PlanError, match=r"gates\.soak\.api-errors: production names no Prometheus server"):
         opened(tmp_path, PLAN.model_copy(update={"gates": gates}))
+
+
+def test_a_guard_rail_whose_error_tracker_is_nowhere_is_refused(tmp_path: Path) -> None:
+    soak = PLAN.gates["soak"]
+    rail = GuardRail(name="new-errors", source="error-tracking", service="workers")
+    gates = {**PLAN.gates, "soak": soak.model_copy(update={"guard_rails": [*soak.guard_rails, rail]})}
+    plan = PLAN.model_copy(update={"gates": gates})
+    with pytest.raises(
+        PlanError, match=r"gates\.soak\.guard_rails\.new-errors: production names no error tracker"
+    ):
+        opened(tmp_path, plan)
+    there = ErrorTracker(kind="bugsink", url="http://127.0.0.1:8000", projects=[1])
+    assert opened(tmp_path, plan, error_tracker=there).ledger.last("r1", "release.started") is not None

@@ -92,6 +92,8 @@ class Sample:
     """`arm/metric` or `guard-rail/name` -> why it could not be read this time; counts are those of the sample before"""
     guard_rails: Mapping[str, float] = field(default_factory=dict)
     """the largest value that a process of the canary's version shows, by guard rail"""
+    new_errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """new kinds of error by guard rail, when they are above its limit: number, type and function, never a message"""
 
     def arm(self, arm: Arm) -> Mapping[str, Counts]:
         return self.canary if arm == "canary" else self.stable
@@ -105,6 +107,7 @@ class Sample:
             "stable": {name: counts.to_json() for name, counts in self.stable.items()},
             "missing": dict(self.missing),
             "guard_rails": dict(self.guard_rails),
+            "new_errors": {name: list(kinds) for name, kinds in self.new_errors.items()},
         }
 
     @classmethod
@@ -117,6 +120,7 @@ class Sample:
             {name: Counts.from_json(counts) for name, counts in data["stable"].items()},
             dict(data["missing"]),
             dict(data.get("guard_rails", {})),  # a recording from before there were any has none
+            {name: tuple(kinds) for name, kinds in data.get("new_errors", {}).items()},
         )
 
 

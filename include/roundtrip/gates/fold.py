@@ -62,6 +62,8 @@ class RawScrape:
     """`arm/metric` or `guard-rail/name` -> why, beginning with the cause (`reading.missing_because`)"""
     guard_rails: Mapping[str, float] = field(default_factory=dict)
     """the largest value that a process of the canary's version shows, by guard rail; not folded"""
+    new_errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """new kinds of error by guard rail, when they are above its limit: number, type and function, never a message"""
 
 
 def merged(at: datetime, scrapes: Iterable[RawScrape]) -> RawScrape:
@@ -69,11 +71,13 @@ def merged(at: datetime, scrapes: Iterable[RawScrape]) -> RawScrape:
     readings: list[Reading] = []
     missing: dict[str, str] = {}
     guard_rails: dict[str, float] = {}
+    new_errors: dict[str, tuple[str, ...]] = {}
     for scrape in scrapes:
         readings += scrape.readings
         missing.update(scrape.missing)
         guard_rails.update(scrape.guard_rails)
-    return RawScrape(at, tuple(readings), missing, guard_rails)
+        new_errors.update(scrape.new_errors)
+    return RawScrape(at, tuple(readings), missing, guard_rails, new_errors)
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,7 @@ class _Watch:
             stable=totals.of("stable", names),
             missing=totals.missing,
             guard_rails=scrape.guard_rails,
+            new_errors=scrape.new_errors,
         )
         data = {**sample.to_json(), "counters": totals.to_json()}
         key = f"{self._setup.gate_id}#{sample.number}"

@@ -2,7 +2,8 @@
 
 Rules, asked before and after the judge's own:
 1. FAIL at once when any process of the canary's version shows more than at_most: one event is enough, in the warm-up
-   too, and whatever stable shows. A counter is what it shows since its process began, not since the gate did.
+   too, and whatever stable shows. A counter is what it shows since its process began, not since the gate did. Of source
+   error-tracking the value is the number of kinds of error that only the canary's version has (`error_tracking`).
 2. The judge's FAIL stands.
 3. INCONCLUSIVE when a guard rail could not be read for longer than stale_seconds.
 4. Nothing passes on a sample in which a guard rail could not be read.
@@ -93,8 +94,7 @@ class Guarded:
         self, state: GuardedState, began: datetime, sample: Sample, now: datetime, judged: Decision
     ) -> Decision:
         breaches = [
-            f"guard rail {rail.name}: {rail.service} shows {rail.series} {sample.guard_rails[rail.name]:g}, "
-            f"limit {rail.at_most:g}"
+            _breach(rail, sample)
             for rail in self._gate.guard_rails
             if rail.name in sample.guard_rails and not sample.guard_rails[rail.name] <= rail.at_most
         ]
@@ -124,6 +124,14 @@ class Guarded:
                     column(rail), silent, self._gate.stale_seconds, sample.missing.get(column(rail))
                 )
         return ""
+
+
+def _breach(rail: GuardRail, sample: Sample) -> str:
+    value = f"{sample.guard_rails[rail.name]:g}, limit {rail.at_most:g}"
+    if rail.source == "services":
+        return f"guard rail {rail.name}: {rail.service} shows {rail.series} {value}"
+    kinds = ", ".join(sample.new_errors.get(rail.name, ()))
+    return f"guard rail {rail.name}: {rail.service} reports new kinds of error: {value}: {kinds}"
 
 
 def _why(sample: Sample, rail: GuardRail) -> str:

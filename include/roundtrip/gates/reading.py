@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 import httpx
@@ -48,6 +49,16 @@ class Versions:
         return self.canary if arm == "canary" else self.stable
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered."""
+
+    status: int
+    body: bytes
+    date: datetime | None
+    """by the server's clock; None when it does not say"""
+
+
 async def fetch(
     url: str,
     limits: Limits,
@@ -55,7 +66,19 @@ async def fetch(
     form: Mapping[str, str] | None = None,
     authorization: str | None = None,
 ) -> tuple[int, bytes]:
-    """Status and body; a POST when there is a form. Raises EvidenceError, in which no credential is.
+    """Status and body of `answered`. Raises EvidenceError, in which no credential is."""
+    found = await answered(url, limits, form=form, authorization=authorization)
+    return found.status, found.body
+
+
+async def answered(
+    url: str,
+    limits: Limits,
+    *,
+    form: Mapping[str, str] | None = None,
+    authorization: str | None = None,
+) -> Answer:
+    """The answer; a POST when there is a form. Raises EvidenceError, in which no credential is.
 
     Redirects are not followed, so an authorization goes to nobody else.
     """
@@ -69,12 +92,20 @@ async def fetch(
             httpx.AsyncClient(trust_env=False, verify=trusted()) as client,
             client.stream(method, url, data=form, headers=headers) as response,
         ):
-            return response.status_code, await _body(response, url, limits)
+            return Answer(response.status_code, await _body(response, url, limits), _date(response))
     except TimeoutError as error:
         raise EvidenceError(f"no page within {limits.seconds:g} s", where=url, remedy=remedy) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         what = f"no page: {type(error).__name__}: {error}"
         raise EvidenceError(what, where=url, remedy=remedy) from error
+
+
+def _date(response: httpx.Response) -> datetime | None:
+    try:
+        told = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
+    return told if told.tzinfo is not None else None
 
 
 async def _body(response: httpx.Response, url: str, limits: Limits) -> bytes:

@@ -64,6 +64,36 @@ class PrometheusServer(Part):
     ] = None
 
 
+class ErrorTracker(Part):
+    """The server that this environment's services report errors to, for guard rails with source error-tracking."""
+
+    kind: Annotated[Literal["bugsink"], Field(description="whose interface it is read by")]
+    url: Annotated[
+        str,
+        Field(
+            pattern=r"^https?://[^@\s/?#]+(/[^@\s?#]*)?$",
+            description="base address; its interface is below it at /api/canonical/0. No credentials in it",
+        ),
+    ]
+    projects: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(min_length=1, description="numbers of the projects: each is the last part of its DSN"),
+    ]
+    connection: Annotated[
+        str | None,
+        Field(
+            description="Airflow connection with a token as its password that may read issues and events; None: asks for none"
+        ),
+    ] = None
+    release: Annotated[
+        str,
+        Field(
+            pattern=r"^([^{}\s/\\]|\{service\})*\{version\}([^{}\s/\\]|\{service\})*$",
+            description="what the SDKs are told as their release; {service} and {version} are filled in",
+        ),
+    ] = "{service}@{version}"
+
+
 class Environment(Part):
     """One place where a release can be."""
 
@@ -95,6 +125,7 @@ class Environment(Part):
     ) = None
     gates: dict[Name, GateTimes] = {}
     prometheus: PrometheusServer | None = None
+    error_tracker: ErrorTracker | None = None
     container_engine: Annotated[
         bool, Field(description="False: container builds are reported as not checked")
     ] = False

@@ -229,11 +229,27 @@ class GuardRail(Part):
     """What no process of the new version may show, not even once; not compared with anything."""
 
     name: Name
-    service: Annotated[Name, Field(description="whose processes' pages are read, as by source services")]
-    series: Annotated[SeriesName, Field(description="gauge, or counter since the process began")]
+    source: Annotated[
+        Literal["services", "error-tracking"],
+        Field(
+            description="services: what a process shows on its page; error-tracking: how many kinds of error the new "
+            "version reports that no other one ever did"
+        ),
+    ] = "services"
+    service: Annotated[Name, Field(description="whose processes' pages are read, or whose errors")]
+    series: Annotated[
+        SeriesName | None,
+        Field(description="only for source services: gauge, or counter since the process began"),
+    ] = None
     at_most: Annotated[
         float, Field(allow_inf_nan=False, description="any value above it is a FAIL at once")
     ] = 0.0
+
+    @model_validator(mode="after")
+    def _a_series_of_services(self) -> Self:
+        if (self.source == "services") != (self.series is not None):
+            raise ValueError("series belongs to source services, and only there")
+        return self
 
 
 class Gate(Part):
@@ -389,7 +405,13 @@ class Plan(Part):
             problems += [
                 f"gates.{name}.guard_rails.{rail.name}: no service '{rail.service}' with a page of metrics"
                 for rail in gate_.guard_rails
-                if rail.service not in self.services or self.services[rail.service].metrics is None
+                if rail.source == "services"
+                and (rail.service not in self.services or self.services[rail.service].metrics is None)
+            ]
+            problems += [
+                f"gates.{name}.guard_rails.{rail.name}: no service '{rail.service}'"
+                for rail in gate_.guard_rails
+                if rail.source == "error-tracking" and rail.service not in self.services
             ]
         for name, service in self.services.items():
             problems += [

@@ -4,7 +4,7 @@ Rules:
 1. A gate whose stated traffic cannot be enough by its deadline, in any stage or wave, is refused with the numbers.
 2. An environment that states no traffic is not refused, and neither is a metric whose need depends on how often
    stable fails: nobody knows before.
-3. A metric whose source the environment does not name is refused.
+3. A metric or a guard rail whose source the environment does not name is refused.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ def _without_source(release: Release, stage: str, gate: str) -> Iterator[str]:
         for metric in release.plan.gates[gate].metrics:
             if metric.source == "prometheus":
                 yield f"gates.{gate}.{metric.name}: {stage} names no Prometheus server"
+    if release.environment(stage).error_tracker is None:
+        for rail in release.plan.gates[gate].guard_rails:
+            if rail.source == "error-tracking":
+                yield f"gates.{gate}.guard_rails.{rail.name}: {stage} names no error tracker"
 
 
 def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: Wave) -> Iterator[str]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from roundtrip.errors import StaleTokenError
+from roundtrip.errors import GateError, StaleTokenError
+from roundtrip.gates.error_tracking import Tracker
 from roundtrip.gates.evidence import Decision
 from roundtrip.gates.gate import GateSetup, recorded_verdict, run_gate
 from roundtrip.gates.needs import need
@@ -54,6 +55,7 @@ async def judge(
         front_door=addresses.proxy_metrics,
         services=addresses.scrape_file,
         prometheus=await _prometheus(release, stage, setup.gate, authorize),
+        error_tracker=await _error_tracker(release, stage, setup.gate, authorize),
     )
     return await run_gate(setup, release.ledger, read_from, pull=_pull(release, stage, gate_id), say=say)
 
@@ -109,6 +111,23 @@ async def _prometheus(release: Release, stage: str, gate: Gate, authorize: Autho
         return None
     authorization = await authorize(named.connection) if named.connection is not None else None
     return Server(named.url, authorization)
+
+
+async def _error_tracker(release: Release, stage: str, gate: Gate, authorize: Authorize) -> Tracker | None:
+    """The environment's error tracker, with when the new version came there, when the gate asks it; else no secret."""
+    named = release.environment(stage).error_tracker
+    if named is None or all(rail.source != "error-tracking" for rail in gate.guard_rails):
+        return None
+    environment = release.environment(stage).name
+    deployed = await asyncio.to_thread(release.ledger.last, release.id, "deployed", environment)
+    if deployed is None:
+        raise GateError(
+            "this release has deployed nothing: what is new since then cannot be told",
+            where=environment,
+            remedy="look at the release's deployed events",
+        )
+    authorization = await authorize(named.connection) if named.connection is not None else None
+    return Tracker(named.url, tuple(named.projects), named.release, deployed.at, authorization)
 
 
 def _pull(release: Release, stage: str, gate_id: str) -> Callable[[str], Awaitable[None]]:
