@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from arms import gate, metric
 from bugsink_server import BugsinkServer, bugsink
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from servers import free_port, serving
 from test_gate_run import Killed
@@ -304,6 +306,45 @@ def test_the_answers_that_are_bent_below_are_evidence_when_they_are_not():
 )
 def test_an_answer_that_is_not_whole_is_missing_evidence(changes, reason):
     assert why(read_bent(**changes)).startswith(reason)
+
+
+ODD = [
+    None,
+    "",
+    5,
+    "http://[",
+    "?cursor=\ud800",
+    "?cursor=a b&c",
+    "\ud800",
+    "9" * 5000,
+    "workers@1.1.0",
+    ["x"],
+    {"a": []},
+]
+JSON = st.sampled_from(ODD) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def test_whatever_is_answered_the_source_says_what_it_read_or_why_it_could_not():
+    handler = type("Changed", (Bent,), {})
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        st.fixed_dictionaries({}, optional=dict.fromkeys(ISSUE, JSON)),
+        st.fixed_dictionaries({}, optional={"next": JSON, "results": JSON}),
+    )
+    @example({}, {"next": "?cursor=\ud800"})
+    def law(issue: dict[str, Any], whole: dict[str, Any]) -> None:
+        handler.body = json.dumps({"next": None, "results": [{**ISSUE, **issue}], **whole}).encode()
+        scrape = read(one)
+        assert len(scrape.missing) + len(scrape.guard_rails) == 1
+
+    with serving(handler) as port:
+        one = Tracker(f"http://127.0.0.1:{port}", (1,), RELEASE, NOW - timedelta(minutes=1))
+        law()
 
 
 def test_a_slow_or_a_long_answer_is_missing_evidence():

@@ -240,7 +240,7 @@ def _cursor(page: Mapping[str, Any], where: str) -> str | None:
         return None
     try:
         return httpx.URL(following).params["cursor"]
-    except (httpx.InvalidURL, KeyError, TypeError) as error:
+    except (httpx.InvalidURL, KeyError, TypeError, ValueError) as error:
         raise EvidenceError("names a next page without a cursor", where=where) from error
 
 
