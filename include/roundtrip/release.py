@@ -37,6 +37,8 @@ class Release:
     home: Home
     secrets: SecretsSource
     open_target: Callable[[Environment], Target]
+    ui: str | None = None
+    """address of the UI; None when it is not known"""
 
     @property
     def repository(self) -> Path:
@@ -47,6 +49,12 @@ class Release:
     def target(self, stage: str) -> Target:
         """The target of the environment at this stage."""
         return self.open_target(self.environment(stage))
+
+    @property
+    def is_drill(self) -> bool:
+        """Whether it is a rehearsal in staging, which has no checklist and publishes nothing."""
+        started = self.ledger.last(self.id, "release.started")
+        return started is not None and bool(started.data.get("drill"))
 
     @property
     def folder(self) -> Path:

@@ -32,6 +32,13 @@ def open_ledger(at: Home) -> Ledger:
     return Ledger(os.environ.get("ROUNDTRIP_LEDGER_URL", at.ledger_url))
 
 
+def ui_address() -> str | None:
+    """Where people find Airflow's UI, as its configuration says."""
+    from airflow.sdk.configuration import conf
+
+    return conf.get("api", "base_url", fallback=None) or None
+
+
 def environments(prefix: str) -> dict[str, Environment]:
     """The environments `<prefix>_staging` and `<prefix>_production`, by stage."""
     loaded = {
@@ -59,6 +66,7 @@ def open_release(release_id: str, plan: str, environment: str, secrets: SecretsS
         home=at,
         secrets=secrets,
         open_target=lambda place: open_target(place, loaded, at, secrets),
+        ui=ui_address(),
     )
 
 

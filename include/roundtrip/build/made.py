@@ -14,7 +14,6 @@ from pathlib import Path
 
 from roundtrip.errors import ArtefactError, PromotionError
 from roundtrip.release import Release
-from roundtrip.rollout.verdicts import is_drill
 from roundtrip.targets.bundles import file_digest
 
 log = logging.getLogger(__name__)
@@ -34,7 +33,7 @@ class Made:
 def made(release: Release) -> list[Made]:
     """What each project made that says where. Raises PromotionError before it was built, ArtefactError."""
     outputs = {name: p for name, p in release.plan.undeployed.items() if p.output is not None}
-    if outputs and is_drill(release):
+    if outputs and release.is_drill:
         log.info("a drill has no checklist: its zip lacks %s", ", ".join(outputs))
         return []
     return [

@@ -23,7 +23,6 @@ from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 
-FILE_NAME = "dossier.html"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -37,9 +36,8 @@ def write(release_id: str, ledger: Ledger, home: Home, plan: Plan) -> Path:
     release."""
     story = read_story(release_id, ledger.events(release_id))
     html = render(page(story, plan, _seal(ledger)))
-    folder = home.release(release_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FILE_NAME
+    path = home.dossier(release_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
     durable.write(path, html)
     return path
 

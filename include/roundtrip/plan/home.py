@@ -40,6 +40,10 @@ class Home:
         """The folder of one environment's target."""
         return self.root / "environments" / name
 
+    def dossier(self, release_id: str) -> Path:
+        """The page that is written when the release has ended."""
+        return self.release(release_id) / "dossier.html"
+
     def release(self, release_id: str) -> Path:
         """Work trees, reports and the dossier of one release."""
         return self.root / "releases" / release_id

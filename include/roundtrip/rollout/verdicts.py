@@ -49,16 +49,10 @@ def require_deployed(release: Release, holders: Sequence[str]) -> None:
             raise PromotionError(f"{holder} has not deployed", where=f"release {release.id}", remedy=BY_HAND)
 
 
-def is_drill(release: Release) -> bool:
-    """Whether it is a rehearsal in staging, which has no checklist and publishes nothing."""
-    started = release.ledger.last(release.id, "release.started")
-    return started is not None and bool(started.data["drill"])
-
-
 def require_ready(release: Release) -> None:
     """Everything before the first deployment was done: opened, checked, built, described. Raises PromotionError."""
     needed = ["release.started", "build.sbom", "build.checksums"]
-    needed += [] if is_drill(release) else ["checklist.passed"]
+    needed += [] if release.is_drill else ["checklist.passed"]
     for kind in needed:
         if release.ledger.last(release.id, kind) is None:
             raise PromotionError(
