@@ -157,7 +157,7 @@ def _unsteady(story: Story) -> list[BacklogItem]:
     }
     for event in story.all("notification.failed"):
         key = f"{story.release}/notification/{event.seq}"
-        body = f"{inline(event.data.get('error', ''))}\n"
+        body = f"{inline(event.data.get('channel', ''))}: {inline(event.data.get('error', ''))}\n"
         items[key] = BacklogItem(
             key=key, title="A notification could not be sent", body=body, labels=("notification",)
         )

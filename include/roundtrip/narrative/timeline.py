@@ -188,6 +188,15 @@ def _drill(e: Event) -> Told:
     )
 
 
+def _told(e: Event) -> Told:
+    return f"Told by {_text(e.data, 'channel')}", _text(e.data, "subject"), Tone.PLAIN
+
+
+def _not_told(e: Event) -> Told:
+    subject = f" ({e.data['subject']})" if e.data.get("subject") else ""
+    return f"Could not tell by {_text(e.data, 'channel')}", f"{_text(e.data, 'error')}{subject}", Tone.BAD
+
+
 def _traffic(e: Event) -> Told:
     failed = e.data.get("failed")
     tone = Tone.BAD if failed else Tone.PLAIN
@@ -258,8 +267,8 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "rollback.verified": _restored,
     "post_launch.done": _plain("Runbook and backlog written", "runbook"),
     "drill.assessed": _drill,
-    "notification.sent": _plain("Notified", "channel"),
-    "notification.failed": _plain("A notification failed", "error"),
+    "notification.sent": _told,
+    "notification.failed": _not_told,
     "traffic.summary": _traffic,
     "release.outcome": _outcome,
 }

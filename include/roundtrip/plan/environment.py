@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from roundtrip.plan.model import Name, Part, Seconds
 
@@ -94,6 +94,25 @@ class ErrorTracker(Part):
     ] = "{service}@{version}"
 
 
+class ConnectionChannel(Part):
+    """People who are told over what an Airflow connection holds the addresses of: mail, chat, a pager."""
+
+    connection: Annotated[
+        str,
+        Field(min_length=1, description="Airflow connection; each value of its extra is an Apprise URL"),
+    ]
+    people: Annotated[
+        list[Name],
+        Field(description="who reads it, as the plan's rollback.notify names them; empty: everybody"),
+    ] = []
+
+
+NotifyChannel = Annotated[
+    Annotated[Literal["file"], Tag("file")] | Annotated[ConnectionChannel, Tag("connection")],
+    Discriminator(lambda value: "file" if isinstance(value, str) else "connection"),
+]
+
+
 class Environment(Part):
     """One place where a release can be."""
 
@@ -130,5 +149,8 @@ class Environment(Part):
         bool, Field(description="False: container builds are reported as not checked")
     ] = False
     notify: Annotated[
-        list[str], Field(description="notification channels: 'file' or an Airflow connection id")
+        list[NotifyChannel],
+        Field(
+            description="channels that people are told by: 'file' (notifications.jsonl), or of a connection"
+        ),
     ] = ["file"]
