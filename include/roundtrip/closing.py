@@ -2,7 +2,8 @@
 
 Rules:
 1. The outcome is what the ledger's events amount to (`rollout.outcome`), never what Airflow thinks of the tasks.
-2. It returns only for PROMOTED (a drill: only when the drill was passed), so the run is green for nothing else.
+2. People are told it, unless the rollback has; the dossier is written after that, so that it says who could not be told.
+3. It returns only for PROMOTED (a drill: only when the drill was passed), so the run is green for nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import logging
 from roundtrip.dossier import write_dossier
 from roundtrip.errors import PromotionError, RollbackError
 from roundtrip.narrative.client_traffic import record_traffic
+from roundtrip.notifying import messages
+from roundtrip.notifying.telling import notify
 from roundtrip.release import Release
 from roundtrip.rollout.outcome import Ended, Outcome, decide
 from roundtrip.traffic.rate import ask_for_traffic
@@ -84,6 +87,7 @@ def _record(release: Release) -> Ended:
     release.ledger.append(
         release.id, "release.outcome", {"outcome": ended.outcome.value, "reason": ended.reason}
     )
+    notify(release, messages.ended(release, ended.outcome.value))
     path = write_dossier(release)
     log.info("%s: %s; dossier: %s", ended.outcome.value, ended.reason, path)
     return ended

@@ -24,15 +24,26 @@ def rollback(
     """Takes the release back and proves it. `asks_first` decides from the ledger whether there is anything to do."""
     with TaskGroup("rollback", tooltip="4 Rollback Strategy") as group:
         step = StepsOf(plan, retries=RETRIES, **common)
+        begin = step(
+            "begin",
+            "rollback.restoring:begin",
+            "4 Close the door to every other task of the release, then take each environment's token.",
+            arguments={"why": why},
+            trigger_rule=trigger_rule,
+            asks_first=f"roundtrip.{asks_first}",
+        )
+        # Beside the way back: nothing waits for people's channels.
         chain(
+            begin,
             step(
-                "begin",
-                "rollback.restoring:begin",
-                "4 Close the door to every other task of the release, then take each environment's token.",
-                arguments={"why": why},
-                trigger_rule=trigger_rule,
-                asks_first=f"roundtrip.{asks_first}",
+                "notify",
+                "rollback.communicating:tell_begun",
+                "4.5 Notify stakeholders that the rollback is in progress.",
+                **GO_ON,
             ),
+        )
+        chain(
+            begin,
             step(
                 "pull_traffic",
                 "rollback.restoring:pull_traffic",
@@ -73,7 +84,7 @@ def rollback(
             step(
                 "communicate",
                 "rollback.communicating:communicate",
-                "4.5 Notify stakeholders, track incident timelines, draft the post-mortem.",
+                "4.5 Track incident timelines, draft the post-mortem, tell how it ended.",
                 **GO_ON,
             ),
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
 from roundtrip.errors import SecretError
-from steps.connections import authorization
+from steps.connections import authorization, connection_secrets
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,17 @@ def test_a_connection_without_a_password_is_told(monkeypatch: pytest.MonkeyPatch
 def test_a_connection_that_is_not_there_is_told(metadata_database: None) -> None:
     with pytest.raises(SecretError, match="no such Airflow connection at nowhere"):
         asyncio.run(authorization("nowhere"))
+
+
+def test_the_values_of_a_connection_are_its_extra_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {
+        "conn_type": "generic",
+        "extra": {"mail": "mailtos://x:y@example.org", "room": "json://example.org"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_ONCALL", json.dumps(held))
+    assert connection_secrets("oncall") == held["extra"]
+
+
+def test_values_of_a_connection_that_is_not_there_are_told(metadata_database: None) -> None:
+    with pytest.raises(SecretError, match="no such Airflow connection at nowhere"):
+        connection_secrets("nowhere")

@@ -42,7 +42,7 @@ DONE_AGAIN_BY_THE_NEXT = [
 """Steps whose work the one after them does too, so that one marked success without having run leaves no gap."""
 MADE_UP_FOR = ["rollback.begin", "rollback.pull_traffic", "rollback.stop_new_services"]
 """Steps of the rollback that the next one includes; it runs also when they have failed, not when they were skipped."""
-TELLS_ONLY = ["rollback.communicate", "production.require_promoted"]
+TELLS_ONLY = ["rollback.notify", "rollback.communicate", "production.require_promoted"]
 
 
 class Base(Enum):

@@ -6,6 +6,7 @@ Rules:
 2. What the environment shortens is in the ledger from the start, so that the dossier cannot forget it.
 3. Copies of Redis keys that are kept no longer are removed here: every release begins so, and the scheduled drill too.
 4. A plan whose gates cannot decide with the traffic that the environment states is refused here.
+5. People are told once it is open; a channel that fails does not keep it from beginning.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from datetime import UTC, datetime
 
 from roundtrip.errors import PlanError, PromotionError
 from roundtrip.forge import lay_platform
+from roundtrip.notifying import messages
+from roundtrip.notifying.telling import notify
 from roundtrip.plan.loading import digest
 from roundtrip.release import Release
 from roundtrip.rollout import aside
@@ -33,6 +36,7 @@ def open_release(release: Release, triggered_by: str, fault: str = "") -> None:
     refuse_undecidable(release)
     started = _start(release, triggered_by, fault, drill=False)
     log.info("release %s: %s", release.id, started)
+    notify(release, messages.started(release))
 
 
 def open_drill(release: Release, fault: str) -> None:
@@ -50,6 +54,7 @@ def open_drill(release: Release, fault: str) -> None:
     branch = release.plan.repository.working_branch
     release.ledger.append(release.id, "candidate.chosen", {"commit": commit, "branch": branch})
     log.info("drill %s: %s, candidate %s", release.id, started, commit)
+    notify(release, messages.started(release))
 
 
 def _start(release: Release, triggered_by: str, fault: str, *, drill: bool) -> dict[str, object]:
