@@ -110,6 +110,12 @@ class SecretError(RoundtripError):
     """A secret is missing or malformed; its value is never part of the message."""
 
 
+class SecretUnavailableError(SecretError):
+    """Whoever keeps the secrets does not answer."""
+
+    retriable = True
+
+
 class RollbackError(RoundtripError):
     """What was restored is not what was recorded."""
 

@@ -6,17 +6,26 @@ import base64
 from collections.abc import Mapping
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-from roundtrip.errors import SecretError
+from roundtrip.errors import SecretError, SecretUnavailableError
 
 
 def connection_secrets(connection_id: str) -> Mapping[str, str]:
-    """Secret values of an Airflow connection by name. Raises SecretError when there is no such connection."""
+    """Secret values of an Airflow connection by name.
+
+    Raises SecretError when there is no such connection, SecretUnavailableError when Airflow cannot say.
+    """
     try:
         connection = BaseHook.get_connection(connection_id)
     except AirflowNotFoundException as error:
         raise _no_such(connection_id) from error
+    except AirflowRuntimeError as error:
+        raise SecretUnavailableError(
+            "cannot be asked for: Airflow did not answer with a connection",
+            where=connection_id,
+            remedy="see the log of the api-server and of the secrets backend",
+        ) from error
     return {str(name): str(value) for name, value in connection.extra_dejson.items()}
 
 
