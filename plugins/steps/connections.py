@@ -26,7 +26,14 @@ def connection_secrets(connection_id: str) -> Mapping[str, str]:
             where=connection_id,
             remedy="see the log of the api-server and of the secrets backend",
         ) from error
-    return {str(name): str(value) for name, value in connection.extra_dejson.items()}
+    values = connection.extra_dejson
+    if not isinstance(values, dict):
+        raise SecretError(
+            f"its extra: expected a JSON object, got a {type(values).__name__}",
+            where=connection_id,
+            remedy="write the values by name; docs/environments.md lists them",
+        )
+    return {str(name): str(value) for name, value in values.items()}
 
 
 async def authorization(connection_id: str) -> str:

@@ -44,6 +44,13 @@ def test_the_values_of_a_connection_are_its_extra_by_name(monkeypatch: pytest.Mo
     assert connection_secrets("oncall") == held["extra"]
 
 
+def test_an_extra_without_names_is_told_without_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ONCALL", json.dumps({"conn_type": "generic", "extra": '["a-token"]'}))
+    with pytest.raises(SecretError, match="expected a JSON object, got a list") as caught:
+        connection_secrets("oncall")
+    assert "a-token" not in str(caught.value)
+
+
 def test_values_of_a_connection_that_is_not_there_are_told(metadata_database: None) -> None:
     with pytest.raises(SecretError, match="no such Airflow connection at nowhere"):
         connection_secrets("nowhere")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from conftest import People, failed, told
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +13,7 @@ from roundtrip.errors import PlanError
 from roundtrip.notifying import messages
 from roundtrip.notifying.channels import channels, unreached
 from roundtrip.notifying.telling import notify
-from roundtrip.plan.environment import ConnectionChannel
+from roundtrip.plan.environment import ConnectionChannel, MomentName
 from roundtrip.plan.loading import load_environment
 
 GROUPS = ("on-call", "release-managers", "auditors")
@@ -26,7 +28,9 @@ ENTRIES = st.one_of(
 
 def names(people: People, *notify: object, named: tuple[str, ...] = ()) -> list[str]:
     people.addresses = {"room": {"x": "json://1"}, "pager": {"y": "json://2", "z": "json://3"}}
-    return [channel.name for channel in channels(people.release(*notify, named=named), ("production",))]
+    return [
+        channel.name for channel in channels(people.release(*notify, named=named), ("production",), "broken")
+    ]
 
 
 def test_a_channel_with_people_is_told_when_the_plan_names_them(people: People) -> None:
@@ -39,9 +43,18 @@ def test_a_plan_that_names_nobody_tells_everybody(people: People) -> None:
     assert names(people, *entries) == ["pager/y", "pager/z", "room/x"]
 
 
+def test_a_pager_is_told_of_the_moments_that_it_is_for(people: People) -> None:
+    entries = ({"connection": "pager", "moments": ["started"]}, {"connection": "room", "moments": ["broken"]})
+    assert names(people, *entries) == ["room/x"]
+
+
+def test_an_environment_may_name_each_moment_and_no_other() -> None:
+    assert set(get_args(MomentName)) == {moment.value for moment in messages.Moment}
+
+
 def test_an_address_is_not_shown_by_the_value_that_holds_it(people: People) -> None:
     people.addresses = {"room": {"x": "json://token"}}
-    (channel,) = channels(people.release({"connection": "room"}), ("production",))
+    (channel,) = channels(people.release({"connection": "room"}), ("production",), "broken")
     assert channel.url == "json://token"
     assert "token" not in repr(channel)
 
@@ -64,7 +77,7 @@ def test_whoever_the_plan_names_is_told_or_known_not_to_be_reached(
     people.addresses = {name: {"x": "json://1"} for name in "abc"}
     release = people.release(*notify, named=tuple(named))
     environment = release.environment("production")
-    told = {channel.name for channel in channels(release, ("production",))}
+    told = {channel.name for channel in channels(release, ("production",), "broken")}
     for person in named:
         reached = any(
             not entry.people or person in entry.people if isinstance(entry, ConnectionChannel) else True
@@ -79,6 +92,7 @@ def test_whoever_the_plan_names_is_told_or_known_not_to_be_reached(
     [
         ("[fiel]", "notify.0.file: Input should be 'file'"),
         ("[{connection: x, peple: [on-call]}]", "unknown key (did you mean 'people'?)"),
+        ("[{connection: x, moments: [broke]}]", "notify.0.connection.moments.0: Input should be"),
         ("[{people: [on-call]}]", "notify.0.connection.connection: Field required"),
     ],
 )

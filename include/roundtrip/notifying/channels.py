@@ -2,7 +2,7 @@
 
 Rules:
 1. A channel without `people` is everybody's. One with people is told when the plan's `rollback.notify` has one of them, or
-   names nobody.
+   names nobody. One with `moments` is told of those only.
 2. An address is an Apprise URL and holds tokens: it is fetched when it is used, and nothing here shows it.
 3. What cannot be resolved is a channel that failed, with the reason; it is no error of the release.
 """
@@ -31,9 +31,9 @@ class Channel:
     """why nobody can be told by it"""
 
 
-def channels(release: Release, stages: Sequence[str]) -> list[Channel]:
-    """Every channel of these environments that the plan's people read, each once."""
-    wanted = {entry for stage in stages for entry in _read(release, release.environment(stage))}
+def channels(release: Release, stages: Sequence[str], moment: str) -> list[Channel]:
+    """Every channel of these environments that the plan's people read and that is told of `moment`, each once."""
+    wanted = {entry for stage in stages for entry in _read(release, release.environment(stage), moment)}
     found = (channel for entry in wanted for channel in _resolved(release, entry))
     return sorted({channel.name: channel for channel in found}.values(), key=lambda channel: channel.name)
 
@@ -46,13 +46,16 @@ def unreached(release: Release, environment: Environment) -> list[str]:
     return sorted(set(release.plan.rollback.notify).difference(*people))
 
 
-def _read(release: Release, environment: Environment) -> Iterator[str]:
-    """`file` and connection ids, of the channels that the plan's people read."""
+def _read(release: Release, environment: Environment, moment: str) -> Iterator[str]:
+    """`file` and connection ids, of the channels that the plan's people read and that are told of `moment`."""
     named = set(release.plan.rollback.notify)
     for entry in environment.notify:
-        people = _people(entry)
-        if not people or not named or named & people:
-            yield entry.connection if isinstance(entry, ConnectionChannel) else entry
+        if not isinstance(entry, ConnectionChannel):
+            yield entry
+        elif (not entry.people or not named or named & set(entry.people)) and (
+            not entry.moments or moment in entry.moments
+        ):
+            yield entry.connection
 
 
 def _people(entry: NotifyChannel) -> set[str]:

@@ -41,7 +41,7 @@ def notify(release: Release, message: Message) -> None:
     _record_unreached(release, message)
     left = [
         channel
-        for channel in channels(release, message.stages)
+        for channel in channels(release, message.stages, message.moment.value)
         if release.ledger.last(release.id, "notification.sent", _key(message, channel.name)) is None
     ]
     for channel, error in _told(release, message, left).items():

@@ -94,6 +94,19 @@ class ErrorTracker(Part):
     ] = "{service}@{version}"
 
 
+MomentName = Literal[
+    "started",
+    "breach",
+    "rollback-begun",
+    "restored",
+    "broken",
+    "promoted",
+    "stopped",
+    "post-mortem-due",
+]
+"""What people are told of (`roundtrip.notifying.messages.Moment`)."""
+
+
 class ConnectionChannel(Part):
     """People who are told over what an Airflow connection holds the addresses of: mail, chat, a pager."""
 
@@ -104,6 +117,10 @@ class ConnectionChannel(Part):
     people: Annotated[
         list[Name],
         Field(description="who reads it, as the plan's rollback.notify names them; empty: everybody"),
+    ] = []
+    moments: Annotated[
+        list[MomentName],
+        Field(description="what it is told of, for a pager that wakes people; empty: everything"),
     ] = []
 
 
