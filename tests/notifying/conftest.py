@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receivers import Mailbox, Silent, Webhook, dead_port
 
 from roundtrip.errors import SecretError
 from roundtrip.ledger.ledger import Ledger
@@ -17,6 +16,7 @@ from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_plan
 from roundtrip.release import Release
+from tests.notifying.receivers import Mailbox, Silent, Webhook, dead_port
 
 PLAN = load_plan(Path(__file__).resolve().parents[1] / "dags" / "plans" / "small.yaml")
 LOGIN, PASSWORD = "roundtrip", "planted-password-4711"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from conftest import People, failed, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from roundtrip.notifying.channels import channels, unreached
 from roundtrip.notifying.telling import notify
 from roundtrip.plan.environment import ConnectionChannel, MomentName
 from roundtrip.plan.loading import load_environment
+from tests.notifying.conftest import People, failed, told
 
 GROUPS = ("on-call", "release-managers", "auditors")
 NAMES = st.lists(st.sampled_from(GROUPS), unique=True)

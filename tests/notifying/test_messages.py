@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from conftest import People
-
 from roundtrip.notifying import messages
 from roundtrip.notifying.messages import Message
 from roundtrip.notifying.telling import notify
 from roundtrip.release import Release
+from tests.notifying.conftest import People
 
 SAID_BY_A_CLIENT = "card 4111-1111"
 

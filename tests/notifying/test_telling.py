@@ -10,14 +10,14 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import LOGIN, PASSWORD, TOKEN, People, failed, told
-from receivers import Mailbox, Silent, Webhook, dead_port
 
 from roundtrip.ledger.ledger import Event, Ledger
 from roundtrip.notifying import messages
 from roundtrip.notifying.sending import send
 from roundtrip.notifying.telling import notify
 from roundtrip.release import Release
+from tests.notifying.conftest import LOGIN, PASSWORD, TOKEN, People, failed, told
+from tests.notifying.receivers import Mailbox, Silent, Webhook, dead_port
 
 ONCALL = {"connection": "oncall"}
 PATIENCE_SECONDS = 60.0
