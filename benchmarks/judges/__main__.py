@@ -21,7 +21,8 @@ import numpy as np
 
 from benchmarks.judges.peers import Argo, Flagger, Kayenta, success_rates
 from benchmarks.judges.traffic import NOISES, STABLE_ERROR_RATE, Cell, draw
-from roundtrip.gates.history import Arms, Floats, judged
+from roundtrip.gates.history import judged
+from roundtrip.gates.many import Arms, Floats
 from roundtrip.gates.summary import Times, wilson
 from roundtrip.plan.model import Gate
 

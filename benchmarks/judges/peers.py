@@ -25,7 +25,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from roundtrip.gates.history import Arms
+from roundtrip.gates.many import Arms
 
 Floats = NDArray[np.float64]
 

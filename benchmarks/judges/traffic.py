@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from roundtrip.gates.history import Arms
+from roundtrip.gates.bursts import BURST_SHAPE, over_time
+from roundtrip.gates.many import Arms
 
 CANARY_SHARE = 0.1
 STABLE_ERROR_RATE = 0.005
-NOISE_SHAPE = 2.0
 RARE_SHARE = 0.05
 RARE_FACTOR = 10.0
 
@@ -85,7 +85,6 @@ def _multipliers(cell: Cell, runs: int, dice: np.random.Generator) -> NDArray[np
     if cell.noise.is_rare:
         bursts = np.where(dice.random(shape) < RARE_SHARE, RARE_FACTOR, 1.0)
     else:
-        bursts = dice.gamma(NOISE_SHAPE, 1 / NOISE_SHAPE, shape)
+        bursts = dice.gamma(BURST_SHAPE, 1 / BURST_SHAPE, shape)
     offsets = dice.integers(0, length, runs)
-    at = (np.arange(cell.seconds)[None, :] + offsets[:, None]) // length
-    return np.take_along_axis(bursts, at, axis=1)
+    return over_time(bursts, offsets, np.arange(cell.seconds), length)

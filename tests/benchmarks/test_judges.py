@@ -10,7 +10,7 @@ import pytest
 from benchmarks.judges.__main__ import joined, tuned, wilson
 from benchmarks.judges.peers import Argo, Flagger, Kayenta
 from benchmarks.judges.traffic import NOISES, Cell, draw
-from roundtrip.gates.history import Arms
+from roundtrip.gates.many import Arms
 
 
 def minutes(*bad: int, total: int = 10, stable: int = 1, length: int = 0) -> Arms:

@@ -23,8 +23,8 @@ from roundtrip.gates.blocks import (
     times_as_bad,
 )
 from roundtrip.gates.evidence import Baseline, Counts, Sample, Verdict
-from roundtrip.gates.history import Arms
 from roundtrip.gates.history import judged as judged_history
+from roundtrip.gates.many import Arms
 from roundtrip.gates.sequential import Judge
 
 rates = st.floats(0.0, 1.0)
@@ -80,6 +80,12 @@ def test_no_bet_on_a_low_rate_wins_on_average_when_bursts_are_as_bad_as_said_at_
         for x, p in enumerate(binomial(n, rate))
     )
     assert mean <= 1 + 1e-9
+
+
+def test_against_a_rate_of_nothing_nothing_is_won():
+    """What is tolerated is 0 where stable never failed and the plan has no tolerance."""
+    assert bounded([0.02, 0.5], 0.0, math.inf, Counts(1000, 0)) == (0.0, 0.0)
+    assert all(factor < 0 for factor in bounded([0.02, 0.5], 0.0, 5.0, Counts(1000, 1)))
 
 
 @given(n=few, bound=st.floats(0.001, 1), burst=st.floats(0.001, 1))

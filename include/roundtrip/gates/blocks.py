@@ -140,8 +140,11 @@ def above(bound: float, canary: Counts) -> tuple[float, ...]:
 
 
 def bounded(ratios: Sequence[float], bound: float, burst_ratio: float, canary: Counts) -> tuple[float, ...]:
-    """Log factors of rule 3 for a mean below `bound`, ratios to it; a burst is 1/bound at most, since rates are."""
-    most = max(1.0, min(burst_ratio, 1 / bound)) if bound < 1 else 1.0
+    """Log factors of rule 3 for a mean below `bound`, ratios to it; a burst is 1/bound at most, since rates are.
+
+    At a bound of 0 nothing is won: every bad request is one too many.
+    """
+    most = max(1.0, min(burst_ratio, 1 / bound)) if 0 < bound < 1 else 1.0
     return tuple(
         canary.bad * math.log(f) - log_chord(canary.total * most * bound * (f - 1), most) for f in ratios
     )

@@ -3,9 +3,9 @@
 Rules:
 1. The verdict and its moment are those of `sequential.Judge` on the same samples; a property test holds both
    together. The formulas are those of `eprocess`, `blocks` and `comparison`, on arrays instead of numbers.
-2. Samples are `interval_seconds` apart and complete, and both versions serve: staleness, gaps and a canary
-   alone are the judge's.
-3. A gate is watched to its deadline also after it could have passed, as in a soak; a gate that failed is over.
+2. Samples are `interval_seconds` apart and complete: staleness and gaps are the judge's.
+3. A gate is watched to its deadline also after it could have passed, as in a soak, unless only its verdict is asked
+   for; a gate that failed is over.
 The last bits of a logarithm differ between the two, so a live gate is never judged here.
 """
 
@@ -16,33 +16,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from roundtrip.gates.blocks import BLOCK_BURSTS, GUARD_BURSTS, MOST_LEAN, NOISE_SHAPE, log_chord
+from roundtrip.gates.blocks import MOST_LEAN, NOISE_SHAPE, log_chord
 from roundtrip.gates.comparison import BLOCK_RATIOS, Compared, ComparedInBursts
 from roundtrip.gates.evidence import Verdict
+from roundtrip.gates.many import Arms, Bets, Blocks, Flags, Floats, Ints, Recorded, log_mean
+from roundtrip.gates.many_alone import ManyAlone, ManyAloneInBursts
 from roundtrip.gates.sequential import UNCOMPARED_REQUESTS
 from roundtrip.plan.model import Gate, Metric
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 ROWS_AT_ONCE = 256
 """Blocks whose pairs are added up together; bounds the memory."""
 
 TIDY_SAMPLES = 50
-"""After so many samples the gates that failed are left out of the arrays."""
-
-
-@dataclass(frozen=True)
-class Arms:
-    """One metric of many gates: what was counted in each interval, all of shape (gates, samples)."""
-
-    canary: Ints
-    canary_bad: Ints
-    stable: Ints
-    stable_bad: Ints
+"""After so many samples the gates that are over are left out of the arrays."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +64,22 @@ class Outcomes:
         return None, math.inf
 
 
-def judged(gate: Gate, histories: Mapping[str, Arms]) -> Outcomes:
-    """The outcomes of gates with `histories`, by the metric's name."""
+def judged(
+    gate: Gate,
+    histories: Mapping[str, Arms],
+    recorded: Mapping[str, Recorded] | None = None,
+    *,
+    to_first_verdict: bool = False,
+) -> Outcomes:
+    """The outcomes of gates with `histories`, by the metric's name.
+
+    `recorded` names the metrics whose canary runs alone; their stable arm is not looked at. `to_first_verdict`: what
+    would come after a gate's verdict is not asked for, which is quicker. Raises GateError.
+    """
+    alone = dict(recorded or {})
     gates, samples = next(iter(histories.values())).canary.shape
-    metrics = [_metric(metric, gate, histories[metric.name]) for metric in gate.metrics]
+    metrics = [_metric(metric, gate, histories[metric.name], alone) for metric in gate.metrics]
+    log_fail = math.log((2 if alone else 1) / gate.false_alarm)
     failed, passed, uncompared = (np.full(gates, math.inf) for _ in range(3))
     rows = np.arange(gates)
     for number in range(1, samples + 1):
@@ -90,8 +89,8 @@ def judged(gate: Gate, histories: Mapping[str, Arms]) -> Outcomes:
         if begins >= gate.warm_up_seconds:
             for one in metrics:
                 one.grow(number - 1, begins, ends)
-        against = _log_mean(np.stack([one.log_against() for one in metrics], axis=1))
-        failing = against >= -math.log(gate.false_alarm)
+        against = log_mean(np.stack([one.log_against() for one in metrics], axis=1))
+        failing = against >= log_fail
         failed[rows[failing & np.isinf(failed[rows])]] = ends
         stuck = np.any([one.waiting >= UNCOMPARED_REQUESTS for one in metrics], axis=0)
         uncompared[rows[stuck & np.isinf(uncompared[rows])]] = ends
@@ -100,6 +99,8 @@ def judged(gate: Gate, histories: Mapping[str, Arms]) -> Outcomes:
             passed[rows[good & np.isinf(passed[rows])]] = ends
         if number % TIDY_SAMPLES == 0:
             alive = np.isinf(failed[rows])
+            if to_first_verdict:
+                alive &= np.isinf(passed[rows]) & np.isinf(uncompared[rows])
             if not alive.all():
                 rows = rows[alive]
                 for one in metrics:
@@ -107,61 +108,12 @@ def judged(gate: Gate, histories: Mapping[str, Arms]) -> Outcomes:
     return Outcomes(failed, passed, uncompared)
 
 
-def _metric(metric: Metric, gate: Gate, arms: Arms) -> _Many:
+def _metric(metric: Metric, gate: Gate, arms: Arms, alone: Mapping[str, Recorded]) -> _Many | ManyAlone:
+    if metric.name in alone:
+        many_alone = ManyAlone if gate.burst_seconds is None else ManyAloneInBursts
+        return many_alone(metric, gate, arms, alone[metric.name], gate.false_alarm / (2 * len(alone)))
     many = _Many if gate.burst_seconds is None else _ManyInBursts
     return many(metric, gate, arms)
-
-
-class _Bets:
-    """`eprocess.Bets` of many gates: arrays of shape (gates, ratios)."""
-
-    def __init__(self, gates: int, ratios: Sequence[float], planned: int) -> None:
-        self.logs = np.zeros((gates, len(ratios)))
-        self._begun = np.full((gates, len(ratios)), -math.inf)
-        self._restarted = np.zeros(gates, dtype=np.int64)
-        self._planned = planned
-        self._value: Floats | None = None
-        """without restarts; None when a bet has grown since"""
-        self._whole: Floats | None = None
-        """with restarts; None when a bet has grown or begun since"""
-
-    def grow(self, factors: Floats, where: Ints | None = None) -> None:
-        if where is None:
-            self.logs += factors
-        else:
-            self.logs[where] += factors
-        self._value = self._whole = None
-
-    def begin_anew(self, due: int, where: Flags) -> None:
-        new = np.where(where, np.maximum(due - self._restarted, 0), 0)
-        if not new.any():
-            return
-        with np.errstate(divide="ignore"):
-            self._begun = np.logaddexp(self._begun, np.log(new)[:, None] - self.logs)
-        self._restarted += new
-        self._whole = None
-
-    def log_value(self) -> Floats:
-        if self._value is None:
-            self._value = _log_mean(self.logs)
-        return self._value
-
-    def log_value_with_restarts(self) -> Floats:
-        if self._whole is None:
-            self._whole = self._with_restarts() if self._planned else self.log_value()
-        return self._whole
-
-    def _with_restarts(self) -> Floats:
-        waiting = (self._planned - self._restarted) / self._planned
-        begun = _log_mean(self.logs + self._begun) - math.log(self._planned)
-        with np.errstate(divide="ignore"):
-            parts = np.stack([self.log_value(), begun, np.log(waiting)], axis=1)
-        return _log_mean(parts) + math.log(3 / 2)
-
-    def keep(self, alive: Flags) -> None:
-        self.logs, self._begun = self.logs[alive], self._begun[alive]
-        self._restarted = self._restarted[alive]
-        self._value = self._whole = None
 
 
 class _Many:
@@ -176,9 +128,9 @@ class _Many:
         self._rows = np.arange(gates)
         self._pending = np.zeros((4, gates), dtype=np.int64)
         self._total = np.zeros(gates, dtype=np.int64)
-        self._against = _Bets(gates, self._fail_ratios(), self._rule.restarts)
-        self._within_ratio = _Bets(gates, self._rule.ratios, 0)
-        self._within_tolerance = _Bets(gates, self._rule.parts, 0)
+        self._against = Bets(gates, self._fail_ratios(), self._rule.restarts)
+        self._within_ratio = Bets(gates, self._rule.ratios, 0)
+        self._within_tolerance = Bets(gates, self._rule.parts, 0)
 
     def _rule_of(self, metric: Metric, gate: Gate) -> Compared:
         return Compared(metric, gate, gate.false_pass)
@@ -217,7 +169,7 @@ class _Many:
     def is_good(self) -> Flags:
         """Whether PASS lacks nothing but time."""
         each = [one.log_value() for one in (self._within_ratio, self._within_tolerance) if one.logs.shape[1]]
-        enough = _log_mean(np.stack(each, axis=1)) >= math.log(1 / self._rule.false_pass)
+        enough = log_mean(np.stack(each, axis=1)) >= math.log(1 / self._rule.false_pass)
         good: Flags = enough & (self._total >= self._gate.minimum_requests) & (self.waiting == 0)
         return good
 
@@ -236,10 +188,8 @@ class _ManyInBursts(_Many):
     def __init__(self, metric: Metric, gate: Gate, arms: Arms) -> None:
         super().__init__(metric, gate, arms)
         gates = arms.canary.shape[0]
-        self._length = gate.burst_seconds or math.nan
-        self._block = np.zeros((4, gates), dtype=np.int64)
-        self._opens, self._closes = np.full(gates, math.nan), np.full(gates, math.nan)
-        self._in_blocks = _Bets(gates, BLOCK_RATIOS, self._rule.restarts)
+        self._blocks = Blocks(4, gates, gate.burst_seconds or math.nan)
+        self._in_blocks = Bets(gates, BLOCK_RATIOS, self._rule.restarts)
 
     def _rule_of(self, metric: Metric, gate: Gate) -> Compared:
         return ComparedInBursts(metric, gate, gate.false_pass)
@@ -251,23 +201,17 @@ class _ManyInBursts(_Many):
         rule = self._rule
         if rule.beyond_bursts:
             self._against.grow(_relative(rule.beyond_bursts, rule.burst_ratio, pair))
-        first = np.isnan(self._opens)
-        if first.any():
-            self._opens[first], self._closes[first] = begins, begins + BLOCK_BURSTS * self._length
-            self._in_blocks.begin_anew(rule.due(begins), first)
-        self._block += np.where(begins >= self._opens, counted, 0)
-        full = (self._block[0] > 0) & (self._block[2] > 0) & (ends >= self._closes)
+        self._in_blocks.begin_anew(rule.due(begins), self._blocks.open_first(begins))
+        full = self._blocks.fill(counted, begins, ends)
         if not full.any():
             return
         self._settle(np.nonzero(full)[0])
         self._in_blocks.begin_anew(rule.due(ends), full)
-        self._block[:, full] = 0
-        self._opens[full] = ends + GUARD_BURSTS * self._length
-        self._closes[full] = ends + BLOCK_BURSTS * self._length
+        self._blocks.open_next(full, ends)
 
     def _settle(self, full: Ints) -> None:
         rule, k = self._rule, self._rule.metric.tolerated_odds
-        n, x, m, y = self._block[:, full]
+        n, x, m, y = self._blocks.counted[:, full]
         size = np.minimum(n, m)
         self._in_blocks.grow(_paired(BLOCK_RATIOS, (n, x, size), (m, y, size)), full)
         a = np.minimum(n, (m / k).astype(np.int64))
@@ -281,15 +225,11 @@ class _ManyInBursts(_Many):
         in_blocks = self._in_blocks.log_value_with_restarts()
         if not self._rule.beyond_bursts:
             return in_blocks
-        return _log_mean(np.stack([super().log_against(), in_blocks], axis=1))
+        return log_mean(np.stack([super().log_against(), in_blocks], axis=1))
 
     def keep(self, alive: Flags) -> None:
         super().keep(alive)
-        self._block, self._opens, self._closes = (
-            self._block[:, alive],
-            self._opens[alive],
-            self._closes[alive],
-        )
+        self._blocks.keep(alive)
         self._in_blocks.keep(alive)
 
 
@@ -366,12 +306,3 @@ def _log_factorials(most: int) -> Floats:
     if _table.size <= most:
         _table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 2 * most + 2)))])
     return _table
-
-
-def _log_mean(logs: Floats) -> Floats:
-    """`eprocess.log_mean` over the last axis."""
-    most = logs.max(axis=-1, keepdims=True)
-    safe = np.where(np.isinf(most), 0.0, most)
-    with np.errstate(divide="ignore"):
-        mean: Floats = np.log(np.exp(logs - safe).mean(axis=-1)) + safe[..., 0]
-    return mean

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from roundtrip.gates.history import Floats
+from roundtrip.gates.many import Floats
 
 CONFIDENCE = 0.95
 
