@@ -214,10 +214,12 @@ class Told:
             {"1.0.0": 100 - percent, "1.1.0": percent} if percent < 100 else {"1.1.0": 100},
         )
 
-    def gate(self, gate_id: str, environment: str, *, canary_error_rate: float, seconds: int = 90) -> str:
-        """A gate judged by the real judge, from drawn counts; returns the verdict."""
+    def gate(
+        self, gate_id: str, environment: str, *, canary_error_rate: float, seconds: int = 90, **known: Any
+    ) -> str:
+        """A gate judged by the real judge, from drawn counts; returns the verdict. `known`: more of its start."""
         settings = self.plan.gates["wave"]
-        started = {"environment": environment, "canary": "1.1.0", "stable": "1.0.0"}
+        started = {"environment": environment, "canary": "1.1.0", "stable": "1.0.0", **known}
         self.say(
             "gate.started", {**started, "gate": settings.model_dump(mode="json"), "baselines": {}}, gate_id
         )

@@ -47,9 +47,16 @@ def test_too_little_traffic_is_refused_with_the_numbers_and_nothing_is_recorded(
         opened(tmp_path, traffic=Traffic(requests_per_second=2))
     assert "gates.production-wave.api-errors in production, wave 1: needs " in caught.value.what
     assert "within 180 s" in caught.value.what
-    assert "requests/s to api at a share of 10%, stated are 2" in caught.value.what
+    assert "requests/s to api at a share of 7.5%, stated are 1.6" in caught.value.what
     assert "in staging" not in caught.value.what
     assert Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").events() == []
+
+
+def test_a_service_is_held_to_its_own_part_of_the_traffic_and_not_to_the_sum(tmp_path: Path) -> None:
+    """7 requests/s would be enough for the api, if it got them all."""
+    with pytest.raises(PlanError) as caught:
+        opened(tmp_path, traffic=Traffic(requests_per_second=7))
+    assert "requests/s to api at a share of 7.5%, stated are 5.6" in caught.value.what
 
 
 def test_what_a_service_gets_counts_for_more_than_the_sum_of_all(tmp_path: Path) -> None:

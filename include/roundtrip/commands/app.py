@@ -30,6 +30,7 @@ from roundtrip.commands.runs import Runs
 from roundtrip.commands.standing import standing
 from roundtrip.errors import HostError, PlanError, RoundtripError
 from roundtrip.forge.laying import faults
+from roundtrip.ledger.ledger import utc_now
 from roundtrip.rollback import putting_back
 
 PLAN = "top_tier_trading_1_1_0"
@@ -153,26 +154,32 @@ def calibrate(
         float, typer.Option(min=0, max=0.5, help="share of requests that is bad where nothing is wrong")
     ] = 0.001,
     seed: Annotated[int, typer.Option(min=0, help="what is drawn from")] = 1,
+    store: Annotated[
+        bool, typer.Option("--store", help="keep the figures beside the plan, for the dossier")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """What the plan's gates would do on the traffic that its environments state: false alarms, and detection times."""
     # The arrays that it works with take a while to import.
-    from roundtrip.commands.calibrating import detection_table, healthy_table
-    from roundtrip.rollout.calibration import Simulation, calibrations, not_simulated
+    from roundtrip.commands import calibrating
+    from roundtrip.rollout.calibration import calibrations
+    from roundtrip.rollout.figures import Simulation
 
     machine = open_machine(plan, env, console.print)
-    simulation = Simulation(runs, error_rate, seed)
+    simulation = Simulation(runs=runs, error_rate=error_rate, seed=seed)
     with console.status("simulating"):
-        gates = list(calibrations(machine, simulation))
-    left_out = not_simulated(machine)
+        found = list(calibrations(machine, simulation))
+    if store:
+        command = f"./roundtrip calibrate {plan} --env {env} --runs {runs} --error-rate {error_rate:g} --seed {seed} --store"
+        calibrating.store(machine, found, simulation, command=command, now=utc_now())
+    stored = calibrating.standing(machine)
     if as_json:
-        each = [one.to_json() for one in gates]
-        data = {"simulation": asdict(simulation), "gates": each, "not_simulated": left_out}
+        data = {"simulation": simulation.model_dump(), **calibrating.to_json(found), "stored": stored}
         sys.stdout.write(json.dumps(data, indent=1) + "\n")
         return
-    console.print(healthy_table(gates), detection_table(gates))
-    for step in left_out:
-        console.print(f"{step}: compared with what is recorded of stable, not simulated")
+    console.print(*calibrating.tables(found))
+    for line in calibrating.remarks(found, stored):
+        console.print(line)
 
 
 @app.command("restore-state")

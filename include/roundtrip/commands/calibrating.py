@@ -1,17 +1,60 @@
-"""The tables of `./roundtrip calibrate`."""
+"""What `./roundtrip calibrate` prints, and what it stores."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 
-from roundtrip.gates.summary import Times
-from roundtrip.rollout.calibration import HARMS, Calibration, Detection
+from roundtrip.commands.prepare import STAGES
+from roundtrip.rollout import stored_figures
+from roundtrip.rollout.figures import Calibration, NotSimulated, Simulation
+from roundtrip.rollout.gate_settings import Planned
 
-LEAST_SHOWN = 0.005
-"""shares below it would be shown as 0 %"""
+Found = Sequence[Calibration | NotSimulated]
+
+
+def tables(found: Found) -> tuple[Table, Table]:
+    """Of all gates that were simulated."""
+    simulated = _simulated(found)
+    return healthy_table(simulated), detection_table(simulated)
+
+
+def remarks(found: Found, stored: Mapping[str, str]) -> list[str]:
+    """What was not simulated, and how the figures stand that are kept for each environment."""
+    left_out = [f"{one.stage}, {one.step}: not simulated: {one.why}" for one in _left_out(found)]
+    return left_out + [f"{name}: what is stored for the dossier: {state}" for name, state in stored.items()]
+
+
+def to_json(found: Found) -> dict[str, Any]:
+    """Plain JSON."""
+    parts: dict[str, Sequence[Calibration | NotSimulated]] = {
+        "gates": _simulated(found),
+        "not_simulated": _left_out(found),
+    }
+    return {name: [one.model_dump(mode="json") for one in each] for name, each in parts.items()}
+
+
+def store(planned: Planned, found: Found, simulation: Simulation, *, command: str, now: datetime) -> None:
+    """Keep the figures beside the plan, those of each environment in a file. Raises HostError."""
+    for stage in STAGES:
+        figures = stored_figures.Stored(
+            plan=planned.plan.name,
+            environment=planned.environment(stage).name,
+            command=command,
+            calibrated_at=now,
+            simulation=simulation,
+            gates=tuple(one for one in _simulated(found) if one.stage == stage),
+            not_simulated=tuple(one for one in _left_out(found) if one.stage == stage),
+        )
+        stored_figures.store(figures)
+
+
+def standing(planned: Planned) -> dict[str, str]:
+    """How the figures stand that are kept for each environment."""
+    return {planned.environment(stage).name: stored_figures.standing(planned, stage) for stage in STAGES}
 
 
 def healthy_table(calibrations: Iterable[Calibration]) -> Table:
@@ -27,37 +70,33 @@ def healthy_table(calibrations: Iterable[Calibration]) -> Table:
     ):
         table.add_column(name)
     for one in calibrations:
-        low, high = one.interval
-        simulated = f"{one.false_alarms / one.runs:.2%} ({low:.2%} to {high:.2%}) of {one.runs}"
         table.add_row(
-            one.stage, one.step, one.gate, f"{one.stated_false_alarm:.2%}", simulated, _times(one.passes)
+            one.stage,
+            one.step,
+            one.gate,
+            f"{one.stated_false_alarm:.2%}",
+            one.false_alarm_rate,
+            str(one.passes),
         )
     return table
 
 
-def detection_table(calibrations: Iterable[Calibration]) -> Table:
+def detection_table(calibrations: Sequence[Calibration]) -> Table:
     """The detection time of a harm in one metric, by its size."""
     table = Table(title="One metric of the canary bad: FAIL after (95 %); PASS where the plan tolerates it")
-    for name in ("stage", "step", "metric", *(f"{harm:.0%} bad" for harm in HARMS)):
+    harms = dict.fromkeys(harm for one in calibrations for harm in one.harms)
+    for name in ("stage", "step", "metric", *(f"{harm:.0%} bad" for harm in harms)):
         table.add_column(name)
     for one in calibrations:
-        for metric in dict.fromkeys(detection.metric for detection in one.detections):
-            cells = [_cell(detection) for detection in one.detections if detection.metric == metric]
-            table.add_row(one.stage, one.step, metric, *cells)
+        for metric, detections in one.by_metric().items():
+            name = f"{metric}, alone" if metric in one.alone else metric
+            table.add_row(one.stage, one.step, name, *map(str, detections))
     return table
 
 
-def _cell(detection: Detection) -> str:
-    """Times to FAIL where nearly all gates came to it, and the shares of the other ends."""
-    fails = detection.fails
-    parts = [_times(fails)] if math.isfinite(fails.median) else []
-    if not math.isfinite(fails.late):
-        undecided = 1 - fails.share - detection.passed_share
-        shares = {"FAIL": fails.share, "PASS": detection.passed_share, "undecided": undecided}
-        parts += [f"{name} {share:.0%}" for name, share in shares.items() if share >= LEAST_SHOWN]
-    return ", ".join(parts)
+def _simulated(found: Found) -> list[Calibration]:
+    return [one for one in found if isinstance(one, Calibration)]
 
 
-def _times(times: Times) -> str:
-    late = f" ({times.late:.0f} s)" if math.isfinite(times.late) else ""
-    return f"{times.median:.0f} s{late}" if math.isfinite(times.median) else "never"
+def _left_out(found: Found) -> list[NotSimulated]:
+    return [one for one in found if isinstance(one, NotSimulated)]

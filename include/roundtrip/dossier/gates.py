@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from roundtrip.dossier.calibration import CalibrationView, calibration_view
 from roundtrip.dossier.evidence import Point, replay
 from roundtrip.dossier.plots import errors_plot, evidence_plot
 from roundtrip.narrative.checked import seconds_in_words
@@ -51,6 +52,8 @@ class GateView:
     pulled: str | None
     """when the canary's traffic was taken away; None when it was not"""
     metrics: tuple[MetricView, ...]
+    calibration: CalibrationView
+    """what was simulated of it before"""
 
 
 def gate_views(story: Story) -> tuple[GateView, ...]:
@@ -71,6 +74,7 @@ def _view(gate: GateStory) -> GateView:
         is_replay_equal=is_equal and again.problem is None,
         pulled=f"{gate.pulled.at:%H:%M:%S}" if gate.pulled else None,
         metrics=_metrics(gate, again.curves),
+        calibration=calibration_view(gate),
     )
 
 

@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from roundtrip.errors import RoundtripError
 from roundtrip.gates.evidence import Baseline, Counts, Decision, MetricEvidence, Sample, Verdict
@@ -53,6 +54,8 @@ class GateSetup:
     """of the metrics whose canary runs alone (`recorded.baselines`)"""
     needs: Mapping[str, Need] = field(default_factory=dict)
     """by metric; empty when nobody knows the canary's share"""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """what was simulated of this gate, as plain JSON (`rollout.stored_figures`); advises, decides nothing"""
 
 
 async def run_gate(
@@ -248,6 +251,7 @@ def _started(setup: GateSetup) -> dict[str, object]:
         "gate": setup.gate.model_dump(mode="json"),
         "baselines": {name: one.counts.to_json() for name, one in setup.baselines.items()},
         "needs": {name: one.to_json() for name, one in setup.needs.items()},
+        "calibration": dict(setup.calibration),
     }
 
 

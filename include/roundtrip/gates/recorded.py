@@ -55,9 +55,10 @@ def _same(metric: Metric, started: Mapping[str, Any]) -> list[str]:
     return [
         other.name
         for other in others
-        if _measurement(other) == _measurement(metric) and other.name not in started["baselines"]
+        if measurement(other) == measurement(metric) and other.name not in started["baselines"]
     ]
 
 
-def _measurement(metric: Metric) -> tuple[object, ...]:
+def measurement(metric: Metric) -> tuple[object, ...]:
+    """What a metric measures: two that measure the same count the same (rule 2)."""
     return metric.service, metric.source, metric.kind, metric.slower_than_seconds

@@ -15,7 +15,8 @@ from roundtrip.errors import PlanError
 from roundtrip.gates.needs import need
 from roundtrip.plan.model import Plan, Wave
 from roundtrip.release import Release
-from roundtrip.rollout.gate_settings import settings, stated_traffic
+from roundtrip.rollout.expected_traffic import canary_share, expected_requests
+from roundtrip.rollout.gate_settings import settings
 
 
 def refuse_undecidable(release: Release) -> None:
@@ -62,20 +63,11 @@ def _without_source(release: Release, stage: str, gate: str) -> Iterator[str]:
 def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: Wave) -> Iterator[str]:
     settled = settings(release, stage, gate)
     for metric in settled.metrics:
-        stated = stated_traffic(release, stage, metric.service)
-        found = need(settled, metric, canary_share(release.plan, metric.service, wave), stated)
+        stated = expected_requests(release, stage, metric.service)
+        found = need(settled, metric, canary_share(release, stage, metric.service, wave), stated)
         if not found.is_enough:
             yield (
                 f"gates.{gate}.{metric.name} in {stage}, {step}: needs {found.canary_requests} canary requests within "
                 f"{settled.deadline_seconds:g} s, which are {found.requests_per_second:.3g} requests/s to "
-                f"{metric.service} at a share of {found.share:.0%}, stated are {stated:g}"
+                f"{metric.service} at a share of {100 * found.share:.3g}%, stated are {stated:.3g}"
             )
-
-
-def canary_share(plan: Plan, name: str, wave: Wave) -> float:
-    """The canary's share of a service's requests, or of its orders when it takes them from a queue."""
-    service = plan.services[name]
-    if not service.queue:
-        return wave.traffic_percent / 100
-    new = wave.workers(service.replicas.new)
-    return new / (new + service.replicas.stable) if new else 0.0

@@ -36,14 +36,3 @@ def settings(release: Planned, stage: str, gate: str) -> Gate:
         "deadline_seconds": settled.deadline_seconds + soak,
     }
     return settled.model_copy(update=times)
-
-
-def stated_traffic(release: Planned, stage: str, service: str) -> float | None:
-    """Requests per second that the environment states for a service, or what it states for all of them together.
-
-    None when it states none. The sum of all is the most that one of them can get.
-    """
-    environment = release.environment(stage)
-    if service in environment.expected_requests_per_second:
-        return environment.expected_requests_per_second[service]
-    return environment.traffic.requests_per_second if environment.traffic else None

@@ -22,10 +22,12 @@ from roundtrip.gates.reading import Versions
 from roundtrip.gates.recorded import baselines, runs_alone
 from roundtrip.gates.sources import sources
 from roundtrip.plan.deployment import Deployment
-from roundtrip.plan.model import Gate, Plan
+from roundtrip.plan.model import Gate
 from roundtrip.release import Release
+from roundtrip.rollout import stored_figures
 from roundtrip.rollout.deploying import deploy
-from roundtrip.rollout.gate_settings import settings, stated_traffic
+from roundtrip.rollout.expected_traffic import expected_requests, share_at
+from roundtrip.rollout.gate_settings import settings
 from roundtrip.rollout.standing import standing_pulled
 
 Authorize = Callable[[str], Awaitable[str]]
@@ -86,22 +88,24 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
             metric.name: need(
                 settled,
                 metric,
-                1.0 if metric.name in alone else _share(plan, observed, metric.service),
-                stated_traffic(release, stage, metric.service),
+                1.0 if metric.name in alone else _share(release, stage, observed, metric.service),
+                expected_requests(release, stage, metric.service),
             )
             for metric in settled.metrics
         },
+        calibration=stored_figures.known(release, stage, gate_id),
     )
 
 
-def _share(plan: Plan, observed: Deployment, service: str) -> float:
+def _share(release: Release, stage: str, observed: Deployment, service: str) -> float:
     """The canary's share of a service's requests, or of its work when it takes that from a queue; below 1."""
+    plan = release.plan
     canary, stable = observed.get(service, plan.to_version), observed.get(service, plan.from_version)
     if canary is None:
         return 0.0
     if plan.services[service].queue:
         return canary.replicas / (canary.replicas + (stable.replicas if stable else 0))
-    return canary.weight_percent / 100
+    return share_at(release, stage, service, canary.weight_percent)
 
 
 async def _prometheus(release: Release, stage: str, gate: Gate, authorize: Authorize) -> Server | None:
