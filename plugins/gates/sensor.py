@@ -25,7 +25,7 @@ class GateSensor(BaseSensorOperator):
     :param gate_id: the gate's id in the ledger, unique in a release.
     :param gate: name of the gate in the plan.
     :param stage: staging or production.
-    :param deadline: the gate's own deadline; Airflow's timeout is this and a grace, as the last resort.
+    :param deadline: the gate's own, with all that people may add; Airflow's timeout is this and a grace, as the last resort.
     """
 
     template_fields: Sequence[str] = ("release_id", "environment")

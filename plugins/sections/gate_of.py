@@ -11,7 +11,12 @@ from roundtrip.plan.model import Plan
 def gate_of(
     plan: Plan, task_id: str, *, gate_id: str, gate: str, stage: str, sentence: str, least_seconds: float = 0
 ) -> GateSensor:
-    """The gate `gate` of the plan as the task `task_id`; it waits at least `least_seconds` (a soak)."""
+    """The gate `gate` of the plan as the task `task_id`; it waits at least `least_seconds` (a soak).
+
+    Airflow's limit leaves room for all that people may add: a second deadline, and the longest pause.
+    """
+    settings = plan.gates[gate]
+    latest_seconds = 2 * (settings.deadline_seconds + least_seconds) + settings.longest_pause_seconds
     return GateSensor(
         task_id=task_id,
         gate_id=gate_id,
@@ -19,5 +24,5 @@ def gate_of(
         stage=stage,
         plan=plan.name,
         sentence=sentence,
-        deadline=timedelta(seconds=plan.gates[gate].deadline_seconds + least_seconds),
+        deadline=timedelta(seconds=latest_seconds),
     )

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from roundtrip.errors import EvidenceError, MetricRenamedError, StaleEvidenceError, TargetVanishedError
+from roundtrip.gates.actions import GateAction
 
 Arm = Literal["canary", "stable"]
 ARMS: tuple[Arm, Arm] = ("canary", "stable")
@@ -94,6 +95,8 @@ class Sample:
     """the largest value that a process of the canary's version shows, by guard rail"""
     new_errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """new kinds of error by guard rail, when they are above its limit: number, type and function, never a message"""
+    actions: tuple[GateAction, ...] = ()
+    """what people asked of the gate since the sample before"""
 
     def arm(self, arm: Arm) -> Mapping[str, Counts]:
         return self.canary if arm == "canary" else self.stable
@@ -108,6 +111,7 @@ class Sample:
             "missing": dict(self.missing),
             "guard_rails": dict(self.guard_rails),
             "new_errors": {name: list(kinds) for name, kinds in self.new_errors.items()},
+            "actions": [one.to_json() for one in self.actions],
         }
 
     @classmethod
@@ -121,6 +125,7 @@ class Sample:
             dict(data["missing"]),
             dict(data.get("guard_rails", {})),  # a recording from before there were any has none
             {name: tuple(kinds) for name, kinds in data.get("new_errors", {}).items()},
+            tuple(GateAction.from_json(one) for one in data.get("actions", [])),  # nor of these
         )
 
 
@@ -193,6 +198,12 @@ class Decision:
     verdict: Verdict | None
     reason: str
     metrics: Mapping[str, MetricEvidence] = field(default_factory=dict)
+    overridden: GateAction | None = None
+    """in whose name it is PASS; None when the evidence alone decided"""
+
+    def __post_init__(self) -> None:
+        if self.overridden is not None and self.verdict is not Verdict.PASS:
+            raise RuntimeError(f"an override makes a PASS and nothing else, got {self.verdict}")
 
     @property
     def cause(self) -> Cause | None:

@@ -9,17 +9,19 @@ Rules:
 3. On FAIL the canary's traffic is pulled before the verdict is recorded; a pull that fails is part of the
    reason and does not stop the verdict.
 4. A verdict that is in the ledger is final: it is returned, and nothing is done again.
+5. What a person asks of the gate (`actions`) is heard with the next sample, recorded with it, and told at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from roundtrip.errors import RoundtripError
+from roundtrip.gates.actions import GateAction, asked
 from roundtrip.gates.evidence import Baseline, Counts, Decision, MetricEvidence, Sample, Verdict
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
 from roundtrip.gates.guard_rails import Guarded
@@ -79,8 +81,10 @@ async def run_gate(
     said_at: datetime | None = None
     while watch.decision.verdict is None:
         began = clock()
-        await watch.take(sources, began)
-        if said_at is None or (began - said_at).total_seconds() >= SAY_SECONDS:
+        heard = await watch.take(sources, began)
+        for action in heard:
+            say(f"{setup.gate_id}: {action.sentence()}")
+        if heard or said_at is None or (began - said_at).total_seconds() >= SAY_SECONDS:
             say(watch.sentence())
             said_at = began
         if watch.decision.verdict is None:
@@ -129,6 +133,7 @@ class _Watch:
         self.decision = Decision(None, "no sample yet")
         self._setup = setup
         self._ledger = ledger
+        self._started = started.seq
         self._since = since
         self._judge = Guarded(
             self.gate,
@@ -149,8 +154,8 @@ class _Watch:
                 break
         return watch
 
-    async def take(self, sources: Sequence[Source], now: datetime) -> None:
-        """One sample: read, recorded, judged."""
+    async def take(self, sources: Sequence[Source], now: datetime) -> tuple[GateAction, ...]:
+        """One sample: read, recorded, judged; returns what people asked since the one before."""
         previous = self._state.previous
         at = max(now, previous.at) if previous else now
         scrapes = await asyncio.gather(*(source.read(at) for source in sources))
@@ -167,12 +172,17 @@ class _Watch:
             guard_rails=scrape.guard_rails,
             new_errors=scrape.new_errors,
         )
-        data = {**sample.to_json(), "counters": totals.to_json()}
-        key = f"{self._setup.gate_id}#{sample.number}"
-        event = await asyncio.to_thread(
-            self._ledger.append_once, self._setup.release, "gate.sample", key, data
-        )
+        event = await asyncio.to_thread(self._append, sample, totals)
         self._fold(event)
+        return self._state.previous.actions if self._state.previous else ()
+
+    def _append(self, sample: Sample, totals: Totals) -> Event:
+        """The sample as the ledger has it, with what people asked since the one before."""
+        release, gate_id = self._setup.release, self._setup.gate_id
+        after = max(self._started, self._state.judge.actions.newest)
+        sample = replace(sample, actions=asked(self._ledger, release, gate_id, after=after))
+        data = {**sample.to_json(), "counters": totals.to_json()}
+        return self._ledger.append_once(release, "gate.sample", f"{gate_id}#{sample.number}", data)
 
     def record(self, decision: Decision) -> Decision:
         """The verdict as the ledger has it: this one, or one that another watcher recorded before."""
@@ -182,6 +192,7 @@ class _Watch:
             "verdict": decision.verdict.name,
             "reason": decision.reason,
             "cause": decision.cause.value if decision.cause else None,
+            "overridden": decision.overridden.to_json() if decision.overridden else None,
             "metrics": {name: one.to_json() for name, one in decision.metrics.items()},
             "guard_rails": dict(self._state.previous.guard_rails),
             "seconds": (self._state.previous.at - self._state.began).total_seconds(),
@@ -193,7 +204,7 @@ class _Watch:
         )
 
     def sentence(self) -> str:
-        """How it stands, what is enough already, what it waits for, and when it is decided at the latest."""
+        """What people asked, how it stands, what is enough already, what it waits for, and until when at the latest."""
         metrics = self.decision.metrics
         open_ = {name: one for name, one in metrics.items() if one.evidence_for < one.for_needed}
         enough = [
@@ -213,7 +224,15 @@ class _Watch:
         ]
         parts += [f"enough for {', '.join(enough)}"] if enough else []
         parts += [*self._rails(), f"waits for: {self.decision.reason}", *self._left()]
-        return f"{self._setup.gate_id}: {'; '.join(parts)}"
+        return f"{self._setup.gate_id}: {'; '.join([*self._asked(), *parts])}"
+
+    def _asked(self) -> list[str]:
+        """What people asked and still holds."""
+        if self._state.previous is None:
+            return []
+        actions, at = self._state.judge.actions, self._state.previous.at
+        holding = (actions.pause(at), *actions.extensions(), actions.override(at))
+        return [one.sentence() for one in holding if one is not None]
 
     def _rails(self) -> list[str]:
         shown = self._state.previous.guard_rails if self._state.previous else {}
@@ -226,9 +245,10 @@ class _Watch:
     def _left(self) -> list[str]:
         if self._state.began is None or self._state.previous is None:
             return []
-        end = self._state.began + timedelta(seconds=self.gate.deadline_seconds)
-        left = (end - self._state.previous.at).total_seconds()
-        return [f"decides within {max(0.0, left):.0f} s"]
+        actions, at, deadline = self._state.judge.actions, self._state.previous.at, self.gate.deadline_seconds
+        end = self._state.began + timedelta(seconds=deadline + actions.added_seconds(deadline, at))
+        left = f"{max(0.0, (end - at).total_seconds()):.0f} s"
+        return [f"decides within {left}" + (" of not being paused" if actions.pause(at) else "")]
 
     def _fold(self, event: Event) -> None:
         sample = Sample.from_json(event.data)
@@ -257,4 +277,6 @@ def _started(setup: GateSetup) -> dict[str, object]:
 
 def _decision(event: Event) -> Decision:
     metrics = {name: MetricEvidence.from_json(one) for name, one in event.data["metrics"].items()}
-    return Decision(Verdict[event.data["verdict"]], event.data["reason"], metrics)
+    overridden = event.data.get("overridden")  # a verdict from before there were any has none
+    by = GateAction.from_json(overridden) if overridden else None
+    return Decision(Verdict[event.data["verdict"]], event.data["reason"], metrics, by)

@@ -6,7 +6,7 @@ Rules, asked before and after the judge's own:
    error-tracking the value is the number of kinds of error that only the canary's version has (`error_tracking`).
 2. The judge's FAIL stands.
 3. INCONCLUSIVE when a guard rail could not be read for longer than stale_seconds.
-4. Nothing passes on a sample in which a guard rail could not be read.
+4. Nothing passes on a sample in which a guard rail could not be read, whatever a person asked of the comparison.
 
 What counts as an event is the plan's: a duplicate delivery that idempotent handling caught is no duplicate fill, so a
 guard rail names a series that counts fills.
@@ -100,19 +100,18 @@ class Guarded:
         ]
         if breaches:
             elapsed = (max(now, sample.at) - began).total_seconds()
-            return replace(
-                judged, verdict=Verdict.FAIL, reason=f"{'; '.join(breaches)}; after {elapsed:.0f} s"
-            )
+            reason = f"{'; '.join(breaches)}; after {elapsed:.0f} s"
+            return replace(judged, verdict=Verdict.FAIL, reason=reason, overridden=None)
         if judged.verdict is Verdict.FAIL:
             return judged
         stale = self._stale(state, began, sample, now)
         if stale:
-            return replace(judged, verdict=Verdict.INCONCLUSIVE, reason=stale)
+            return replace(judged, verdict=Verdict.INCONCLUSIVE, reason=stale, overridden=None)
         unreadable = [rail for rail in self._gate.guard_rails if rail.name not in sample.guard_rails]
         if unreadable and judged.verdict in (Verdict.PASS, None):
             each = "; ".join(f"{column(rail)} is missing: {_why(sample, rail)}" for rail in unreadable)
             waits = each if judged.verdict is Verdict.PASS else f"{judged.reason}; {each}"
-            return replace(judged, verdict=None, reason=waits)
+            return replace(judged, verdict=None, reason=waits, overridden=None)
         return judged
 
     def _stale(self, state: GuardedState, began: datetime, sample: Sample, now: datetime) -> str:

@@ -11,7 +11,10 @@ Rules, in the order in which they are asked:
    stable's rate or more, and absolute_tolerance or more. Half of the bets are on each part. So a canary
    passes by comparison with stable, and where hardly anything ever fails, by requests without errors; never
    by the absence of requests.
-4. INCONCLUSIVE when the deadline is over.
+4. PASS in a person's name when an override holds, every arm was read in this sample, and both versions had requests
+   in every metric since the warm-up. Nothing else that rule 3 asks for is asked then.
+5. INCONCLUSIVE when the deadline is over.
+While a person has paused the gate, 3 to 5 are not asked (`actions`).
 
 A canary that runs alone (all traffic, soak) is compared with what is recorded of stable: against "rate <= u"
 and "rate >= max(tolerated_odds * l, absolute_tolerance)", where l and u bound the recorded rate. The bounds
@@ -32,6 +35,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from roundtrip.errors import GateError
+from roundtrip.gates.actions import Actions
 from roundtrip.gates.comparison import (
     Alone,
     AloneInBursts,
@@ -69,6 +73,7 @@ class State:
     previous: Sample | None = None
     seen: Mapping[str, datetime] = field(default_factory=dict)
     """`arm/metric` -> when it was last read"""
+    actions: Actions = field(default_factory=Actions)
 
 
 class Judge:
@@ -124,10 +129,9 @@ class Judge:
                 )
                 for name, one in metrics.items()
             }
-        return State(metrics, began, sample, seen)
+        return State(metrics, began, sample, seen, state.actions.heard(sample.actions, sample.at))
 
     def _decide(self, state: State, began: datetime, sample: Sample, now: datetime) -> Decision:
-        gate = self._gate
         metrics = {name: self._evidence(name, one) for name, one in state.metrics.items()}
         elapsed = (max(now, sample.at) - began).total_seconds()
 
@@ -154,21 +158,41 @@ class Judge:
                         f"{name}: {one.uncompared} requests to the canary and none to stable meanwhile"
                     ),
                 )
+        return self._ending(state, metrics, sample, elapsed, max(now, sample.at))
+
+    def _ending(
+        self,
+        state: State,
+        metrics: Mapping[str, MetricEvidence],
+        sample: Sample,
+        elapsed: float,
+        at: datetime,
+    ) -> Decision:
+        """Rules 3 to 5, and what people asked."""
         lacking = self._lacking(state, metrics, sample, elapsed)
+        pause, override = state.actions.pause(at), state.actions.override(at)
+        if pause is not None:
+            return Decision(None, "; ".join([f"paused by {pause.by}", *lacking]), metrics)
         if not lacking:
             each = "; ".join(_sentence(name, one) for name, one in metrics.items())
-            return decided(Verdict.PASS, f"{each}; after {elapsed:.0f} s")
-        if elapsed >= gate.deadline_seconds:
-            silent = any(
-                one.canary.total == 0 or (name not in self._alone and one.stable.total == 0)
-                for name, one in metrics.items()
-            )
+            return Decision(Verdict.PASS, f"{each}; after {elapsed:.0f} s", metrics)
+        silent = any(
+            one.canary.total == 0 or (name not in self._alone and one.stable.total == 0)
+            for name, one in metrics.items()
+        )
+        if override is not None and not silent and not sample.missing.keys() & set(self._columns()):
+            reason = f"overridden by {override.by}: {override.reason}; the evidence had not decided: "
+            reason += f"{'; '.join(lacking)}; after {elapsed:.0f} s"
+            return Decision(Verdict.PASS, reason, metrics, override)
+        deadline = self._gate.deadline_seconds
+        deadline += state.actions.added_seconds(deadline, at)
+        if elapsed >= deadline:
             cause = Cause.NO_TRAFFIC if silent else Cause.UNDECIDED
-            return decided(
-                Verdict.INCONCLUSIVE,
-                cause.says(f"not decided within {gate.deadline_seconds:g} s: {'; '.join(lacking)}"),
-            )
-        return decided(None, "; ".join(lacking))
+            reason = cause.says(f"not decided within {deadline:g} s: {'; '.join(lacking)}")
+            return Decision(Verdict.INCONCLUSIVE, reason, metrics)
+        if override is not None:
+            lacking.append("the override waits until both versions are counted in every metric")
+        return Decision(None, "; ".join(lacking), metrics)
 
     def _stale(self, state: State, sample: Sample, began: datetime, now: datetime) -> str:
         for column in self._columns():

@@ -270,6 +270,9 @@ class Gate(Part):
     warm_up_seconds: Annotated[float, Field(ge=0)] = 0.0
     minimum_seconds: Annotated[float, Field(ge=0, description="no PASS before; FAIL at any time")] = 0.0
     deadline_seconds: Seconds
+    longest_pause_seconds: Annotated[
+        float, Field(ge=0, le=7 * 86400, description="how long people may pause it, all pauses together")
+    ] = 14400.0
     stale_seconds: Seconds = 5.0
     minimum_requests: Annotated[
         int, Field(ge=1, description="canary requests a metric needs before it can pass")
@@ -465,6 +468,14 @@ class Plan(Part):
                 worker_step_percent=self.production.worker_step_percent,
             )
             for number in range(1, count + 1)
+        )
+
+    def gate_ids(self) -> tuple[str, ...]:
+        """The gates of a release of this plan, in the order in which they begin; a drill has the first one."""
+        return (
+            "staging.canary",
+            *(f"production.wave_{wave.number}" for wave in self.waves()),
+            "production.soak",
         )
 
 
