@@ -65,6 +65,10 @@ class GateError(RoundtripError):
     """A gate cannot be set up as the plan asks; never used for a verdict."""
 
 
+class GateActionError(RoundtripError):
+    """What a person asked of a gate is refused: who, when or which; the gate goes on as it was."""
+
+
 class EvidenceError(RoundtripError):
     """A source could not give evidence; missing data is not zero. `cause` names the kind, for the verdict's reason."""
 

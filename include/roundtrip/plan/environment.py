@@ -160,6 +160,10 @@ class Environment(Part):
         Annotated[float, Field(ge=0, description="overrides the plan's soak; shown in the dossier")] | None
     ) = None
     gates: dict[Name, GateTimes] = {}
+    gate_overrides_by: Annotated[
+        list[Annotated[str, Field(min_length=1)]],
+        Field(description="who may override a gate here: user names as Airflow shows them; empty: nobody"),
+    ] = []
     prometheus: PrometheusServer | None = None
     error_tracker: ErrorTracker | None = None
     container_engine: Annotated[
