@@ -43,6 +43,12 @@ class GateTrigger(BaseTrigger):
         from steps.connections import authorization
         from steps.opening import no_secrets, open_release
 
+        self.log.info(
+            "%s of release %s; to pause, extend or override it: Dags > gate_action_%s > Trigger",
+            self.gate_id,
+            self.release_id,
+            self.plan,
+        )
         try:
             release = await asyncio.to_thread(
                 open_release, self.release_id, self.plan, self.environment, no_secrets

@@ -35,13 +35,13 @@ CarryOut = Callable[[Any], TaskInstanceState]
 """What a task does when it is its turn, and the state that it ends in."""
 
 
-def load(name: str, builder: str) -> DAG:
-    """The DAG that `dags/<name>.py` makes of the small plan."""
+def load(name: str, builder: str, folder: Path = PLANS) -> DAG:
+    """The DAG that `dags/<name>.py` makes of the small plan, or of the one in `folder`."""
     spec = importlib.util.spec_from_file_location(f"dags_{name}", ROOT / "dags" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    made = dags(getattr(module, builder), PLANS)
+    made = dags(getattr(module, builder), folder)
     assert len(made) == 1
     return next(iter(made.values()))
 
