@@ -14,7 +14,9 @@ import pytest
 
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.embedded.airflow import COMPONENTS, EmbeddedAirflow
+from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_plan
 from roundtrip.supervision.leftovers import with_variable
 
 pytestmark = pytest.mark.airflow
@@ -56,9 +58,35 @@ def wait(holds: Callable[[], bool], what: str) -> None:
 def test_every_plan_has_its_dags_and_no_import_error(airflow: EmbeddedAirflow) -> None:
     api = AirflowApi(airflow.login())
     plan = "top_tier_trading_1_1_0"
-    wanted = {f"{kind}_{plan}" for kind in ("release", "rollback", "staging_rehearsal", "nightly_rehearsal")}
+    wanted = {
+        f"{kind}_{plan}"
+        for kind in ("release", "rollback", "gate_action", "staging_rehearsal", "nightly_rehearsal")
+    }
     wait(lambda: wanted <= api.dag_ids(), "the DAGs to be parsed")
     assert api.import_errors() == []
+
+
+def test_who_triggers_a_gate_action_is_in_the_ledger_when_its_run_has_ended(airflow: EmbeddedAirflow) -> None:
+    plan, release, gate_id = "top_tier_trading_1_1_0", "release_of_this_test", "staging.canary"
+    ledger = Ledger(Home(Path(airflow.environment()["ROUNDTRIP_HOME"])).ledger_url)
+    gate = load_plan(ROOT / "include" / "plans" / f"{plan}.yaml").gates["staging-canary"]
+    about = {"environment": "local_staging", "canary": "1.1.0", "stable": "1.0.0", "baselines": {}}
+    ledger.append_once(release, "release.started", "started", {"plan": plan})
+    ledger.append_once(release, "gate.started", gate_id, {**about, "gate": gate.model_dump(mode="json")})
+    api, dag_id = AirflowApi(airflow.login()), f"gate_action_{plan}"
+    wait(lambda: dag_id in api.dag_ids(), "the DAG to be parsed")
+    form = {
+        "release": release,
+        "gate": gate_id,
+        "action": "pause",
+        "minutes": 5,
+        "reason": "to look at it first",
+    }
+    api.trigger(dag_id, "by-hand", form)
+    wait(lambda: api.run_state(dag_id, "by-hand") in ("success", "failed"), "the run to end")
+    assert api.run_state(dag_id, "by-hand") == "success"
+    [event] = ledger.events(release, kind="gate.action")
+    assert (event.actor, event.key, event.data["by"]) == ("admin", "by-hand", airflow.login().user)
 
 
 def test_without_a_login_nothing_is_answered(airflow: EmbeddedAirflow) -> None:
