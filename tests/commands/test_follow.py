@@ -92,6 +92,27 @@ def test_verdicts_failures_and_the_rollback_are_said(
     ]
 
 
+def test_what_people_ask_of_a_gate_is_said_and_moves_the_time_left(
+    follower: Follower, machine: SimulatedMachine, console: Console
+) -> None:
+    ledger = machine.ledger
+    gate = {"deadline_seconds": 120.0}
+    began = ledger.append_once("d.r", "gate.started", "canary", {"gate": gate, "environment": "local"}).at
+    until = (began + timedelta(minutes=3)).isoformat()
+    asked = {"gate_id": "canary", "minutes": 1, "by": "ada", "reason": "little traffic"}
+    extend = {**asked, "action": "extend", "at": began.isoformat(), "until": until}
+    follower._say_event(ledger.append_once("d.r", "gate.action", "run-1", extend))
+    refused = {**asked, "action": "override", "by": "eve", "why": "eve may not"}
+    follower._say_event(ledger.append_once("d.r", "action.refused", "run-2", refused))
+    sample = Sample(1, began + timedelta(seconds=30), began, {}, {})
+    follower._say_event(ledger.append_once("d.r", "gate.sample", "canary#1", sample.to_json()))
+    assert [line.strip() for line in said(console).splitlines()] == [
+        f"canary: extended by ada by 1 min, to {datetime.fromisoformat(until):%H:%M:%S} UTC: little traffic",
+        "canary: override by eve was refused: eve may not",
+        "canary#1: decides within 150 s",
+    ]
+
+
 def test_the_time_of_a_section_is_from_its_first_to_its_last_moment(
     follower: Follower, simulator: AirflowSimulator, console: Console
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,13 +13,16 @@ import html5lib
 import pytest
 
 from roundtrip.dossier import write, write_dossier
+from roundtrip.dossier.gates import gate_views
 from roundtrip.errors import LedgerError
+from roundtrip.narrative.story import read_story
 from roundtrip.plan.home import Home
 from roundtrip.release import Release
 from tests.narrative.synthetic import (
     PRODUCTION,
     RELEASE,
     STAGING,
+    WHY_OVERRIDDEN,
     Told,
     broken,
     digest,
@@ -105,6 +110,44 @@ def test_every_gate_has_its_evidence_and_the_replay_agrees(tmp_path: Path) -> No
     quiet = words(page).count("Since the gate began: canary 0 bad of ")
     assert len(bad) + quiet == len(evidence)
     assert bad, "the story has a bad request in a thousand"
+
+
+def test_an_override_is_told_plainly_everywhere_and_never_as_a_pass_of_the_evidence(tmp_path: Path) -> None:
+    told = promoted(tmp_path, overridden_by="ada.lovelace")
+    page = parsed(written(told, tmp_path))
+    text = words(page)
+    [action] = told.ledger.events(RELEASE, kind="gate.action")
+    until = f"{datetime.fromisoformat(action.data['until']):%H:%M:%S} UTC"
+    assert page.find(".//div[@class='outcome good']") is None
+    assert "passed every gate" not in text
+    for expected in (
+        "Not every gate passed on its evidence: a person overrode production.wave_2.",
+        "production.wave_2 PASS, overridden by ada.lovelace",
+        f"gate production.wave_2 did not pass on its evidence overridden by ada.lovelace: {WHY_OVERRIDDEN}; "
+        "the evidence had not decided: ",
+        f"override by ada.lovelace, until {until}: {WHY_OVERRIDDEN}",
+        f"ada.lovelace asked: override of gate production.wave_2 for 10 min {WHY_OVERRIDDEN}",
+        f"Gate production.wave_2: override by ada.lovelace, until {until} {WHY_OVERRIDDEN}",
+        "eve was refused: override of gate production.soak for 10 min eve may not override a gate in",
+        "Gate production.soak: override by eve was refused",
+    ):
+        assert expected in text, expected
+    assert text.count("the same samples give the same verdict") == len(
+        told.ledger.events(kind="gate.verdict")
+    )
+
+
+def test_an_override_that_the_samples_do_not_hold_is_shown_as_such(tmp_path: Path) -> None:
+    """A plain PASS recorded of samples that give an override, as somebody would who hides it."""
+    told = promoted(tmp_path, overridden_by="ada.lovelace")
+    story = read_story(RELEASE, told.ledger.events(RELEASE))
+    gate = next(one for one in story.gates() if one.id == "production.wave_2")
+    assert gate.verdict is not None
+    hidden = replace(gate.verdict, data={**gate.verdict.data, "overridden": None})
+    events = [hidden if event == gate.verdict else event for event in story.events]
+    [view] = [one for one in gate_views(read_story(RELEASE, events)) if one.id == gate.id]
+    assert view.is_replay_equal is False
+    assert view.replay == "judged again, the samples give PASS, overridden by ada.lovelace, recorded is PASS"
 
 
 def test_a_metric_that_never_moved_is_a_sentence_and_no_plot(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from roundtrip.gates.actions import GateAction
 from roundtrip.gates.evidence import Counts, Sample
 from roundtrip.gates.sequential import Judge
 from roundtrip.ledger.ledger import Ledger
@@ -19,6 +20,7 @@ from roundtrip.plan.model import Gate, Plan
 
 RELEASE = "top_tier_trading_1_1_0-20261123T120000"
 STAGING, PRODUCTION = "local_staging", "local_production"
+WHY_OVERRIDDEN = "too few orders tonight <b>, checked by hand"
 COMMIT = "9f2c4e1ab7d05c33e8f6410d2b7a9c5e1f3d8b60"
 ITEMS = {
     "release_branch": "2.1 Branch from main into release/v1.1.0 and protect it from direct pushes.",
@@ -215,16 +217,27 @@ class Told:
         )
 
     def gate(
-        self, gate_id: str, environment: str, *, canary_error_rate: float, seconds: int = 90, **known: Any
+        self,
+        gate_id: str,
+        environment: str,
+        *,
+        canary_error_rate: float,
+        seconds: int = 90,
+        overridden_by: str | None = None,
+        **known: Any,
     ) -> str:
-        """A gate judged by the real judge, from drawn counts; returns the verdict. `known`: more of its start."""
+        """A gate judged by the real judge, from drawn counts, where wanted overridden; returns the verdict.
+
+        `known`: more of its start.
+        """
         settings = self.plan.gates["wave"]
         started = {"environment": environment, "canary": "1.1.0", "stable": "1.0.0", **known}
         self.say(
             "gate.started", {**started, "gate": settings.model_dump(mode="json"), "baselines": {}}, gate_id
         )
         began = self.now
-        decision, samples = _judged(settings, gate_id, began, canary_error_rate, seconds)
+        heard = (self._override(gate_id, overridden_by),) if overridden_by else ()
+        decision, samples = _judged(settings, gate_id, began, canary_error_rate, seconds, heard=heard)
         for sample in samples:
             self.now = sample.at
             data = {**sample.to_json(), "counters": {}}
@@ -237,6 +250,7 @@ class Told:
         data = {
             "verdict": verdict,
             "reason": decision.reason,
+            "overridden": decision.overridden.to_json() if decision.overridden else None,
             "metrics": {name: one.to_json() for name, one in decision.metrics.items()},
             "seconds": (samples[-1].at - began).total_seconds(),
             "samples": len(samples),
@@ -244,6 +258,14 @@ class Told:
         }
         self.say("gate.verdict", data, gate_id)
         return verdict
+
+    def _override(self, gate_id: str, by: str) -> GateAction:
+        moments = {"at": self.now.isoformat(), "until": (self.now + timedelta(minutes=10)).isoformat()}
+        about = {"gate_id": gate_id, "action": "override", "minutes": 10, "by": by, "reason": WHY_OVERRIDDEN}
+        self.say("gate.action", {**about, **moments}, "manual__1", actor=by)
+        event = self.ledger.last(self.release, "gate.action", "manual__1")
+        assert event is not None
+        return GateAction.of(event)
 
     def smoked(self, environment: str, version: str, *tests: str) -> None:
         for test in tests:
@@ -286,11 +308,22 @@ class Told:
         self.say("release.outcome", {"outcome": outcome, "reason": reason})
 
 
-def promoted(folder: Path) -> Told:
+def promoted(folder: Path, *, overridden_by: str | None = None) -> Told:
+    """Promoted on its evidence, or with the second wave's gate overridden after a third person was refused."""
     told = _until_production(folder)
     for number, percent in ((1, 10), (2, 50), (3, 100)):
         told.placed(PRODUCTION, f"production.wave_{number}", percent)
-        told.gate(f"production.wave_{number}", PRODUCTION, canary_error_rate=0.003)
+        by = overridden_by if number == 2 else None
+        told.gate(f"production.wave_{number}", PRODUCTION, canary_error_rate=0.003, overridden_by=by)
+    if overridden_by:
+        asked = {
+            "gate_id": "production.soak",
+            "action": "override",
+            "minutes": 10,
+            "reason": "I am in a hurry",
+        }
+        why = "eve may not override a gate in local_production; allowed: nobody"
+        told.say("action.refused", {**asked, "by": "eve", "why": why}, "manual__2", actor="eve")
     decision = {"by": "jonas.lind", "decision": "approved", "reason": "numbers are fine"}
     told.say("approval", decision, "wave_3", actor="jonas.lind")
     told.converged(PRODUCTION, "production.flags_on", {"1.1.0": 100})
@@ -387,8 +420,19 @@ def _until_production(folder: Path, *, fault: str | None = None) -> Told:
     return told
 
 
-def _judged(settings: Gate, gate_id: str, began: datetime, canary_error_rate: float, seconds: int) -> Any:
-    """The judge's decision and the samples it saw: 25 requests a second on each arm, stable errors 0.3 %."""
+def _judged(
+    settings: Gate,
+    gate_id: str,
+    began: datetime,
+    canary_error_rate: float,
+    seconds: int,
+    *,
+    heard: tuple[GateAction, ...],
+) -> Any:
+    """The judge's decision and the samples it saw: 25 requests a second on each arm, stable errors 0.3 %.
+
+    The third sample hears what people asked.
+    """
     random, judge = Random(gate_id), Judge(settings)  # noqa: S311 - invented traffic
     state, samples = judge.start(), []
     totals = {(arm, name): Counts() for arm in ("canary", "stable") for name in ("api-errors", "api-slow")}
@@ -399,7 +443,8 @@ def _judged(settings: Gate, gate_id: str, began: datetime, canary_error_rate: fl
                 totals[column] = counts + Counts(25, sum(random.random() < rate for _ in range(25)))
         arms = {arm: {n: c for (a, n), c in totals.items() if a == arm} for arm in ("canary", "stable")}
         at = began + timedelta(seconds=number)
-        samples.append(Sample(number, at, began, arms["canary"], arms["stable"]))
+        actions = heard if number == 2 else ()
+        samples.append(Sample(number, at, began, arms["canary"], arms["stable"], actions=actions))
         state, decision = judge.fold(state, samples[-1], at)
         if decision.verdict is not None:
             break

@@ -90,6 +90,14 @@ def test_the_post_mortem_tells_what_the_ledger_knows_and_asks_the_rest(tmp_path:
     assert "mira.okafor" not in text.partition("## Timeline")[0], "and are blamed for nothing"
 
 
+def test_the_post_mortem_names_a_gate_that_was_overridden(tmp_path: Path) -> None:
+    told = promoted(tmp_path, overridden_by="ada.lovelace")
+    text = postmortem(RELEASE, told.ledger.events(RELEASE))
+    assert "gate `production.wave_2`: PASS, overridden by ada.lovelace: too few" in text
+    told = promoted(tmp_path / "plain")
+    assert "No gate decided against the release" in postmortem(RELEASE, told.ledger.events(RELEASE))
+
+
 def test_without_an_account_of_traffic_the_post_mortem_does_not_say_zero(tmp_path: Path) -> None:
     told = stopped(tmp_path)
     assert "the number of failed requests is not known" in postmortem(told.release, told.ledger.events())

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 
 from roundtrip.commands.airflow_api import AirflowApi, Task
+from roundtrip.gates.actions import Actions, GateAction, asked
 from roundtrip.gates.evidence import Sample
 from roundtrip.ledger.ledger import Event, Ledger
 
@@ -86,6 +87,11 @@ class Follower:
             self.console.print(f"    {event.key}: {self._evidence(event)}", style="dim")
         elif event.kind == "gate.verdict":
             self.console.print(f"    {event.key}: {data['verdict']}: {data['reason']}")
+        elif event.kind == "gate.action":
+            self.console.print(f"    {data['gate_id']}: {GateAction.of(event).sentence()}", style="yellow")
+        elif event.kind == "action.refused":
+            who = f"{data['action']} by {data['by']}"
+            self.console.print(f"    {data['gate_id']}: {who} was refused: {data['why']}", style="yellow")
         elif event.kind == "gate.pulled":
             self.console.print(f"    {event.key}: the canary's traffic is pulled", style="yellow")
         elif event.kind == "task.failed":
@@ -100,10 +106,13 @@ class Follower:
             f"{name} canary {counts}, stable {sample.stable[name]}" for name, counts in sample.canary.items()
         ]
         missing = [f"{what} is missing: {why}" for what, why in sample.missing.items()]
-        gate = self.ledger.last(self.release, "gate.started", (event.key or "").rpartition("#")[0])
+        gate_id = (event.key or "").rpartition("#")[0]
+        gate = self.ledger.last(self.release, "gate.started", gate_id)
         left = []
         if gate is not None:
-            deadline = gate.at + timedelta(seconds=float(gate.data["gate"]["deadline_seconds"]))
+            seconds = float(gate.data["gate"]["deadline_seconds"])
+            added = Actions(asked(self.ledger, self.release, gate_id)).added_seconds(seconds, sample.at)
+            deadline = gate.at + timedelta(seconds=seconds + added)
             left = [f"decides within {max(0.0, (deadline - sample.at).total_seconds()):.0f} s"]
         return "; ".join([*each, *missing, *left])
 

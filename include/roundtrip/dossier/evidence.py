@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from roundtrip.errors import RoundtripError
 from roundtrip.gates.evidence import Counts, MetricEvidence
 from roundtrip.gates.replay import Recording
-from roundtrip.narrative.story import GateStory
+from roundtrip.narrative.story import GateStory, titled
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Replay:
     curves: Mapping[str, tuple[Point, ...]]
     """by metric"""
     verdict: str | None
-    """of the replay; None when it did not come to one"""
+    """of the replay, with whoever overrode it; None when it did not come to one"""
     problem: str | None
     """why there is no replay; None when there is one"""
 
@@ -60,5 +60,6 @@ def _judged(recording: Recording) -> Replay:
         seconds = (sample.at - recording.samples[0].at).total_seconds()
         for name, evidence in decision.metrics.items():
             curves[name].append(Point(seconds, evidence, sample.canary[name], sample.stable[name]))
-        verdict = decision.verdict.name if decision.verdict else None
+        by = decision.overridden.by if decision.overridden else None
+        verdict = titled(decision.verdict.name, by) if decision.verdict else None
     return Replay({name: tuple(points) for name, points in curves.items()}, verdict, None)

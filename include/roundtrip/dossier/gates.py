@@ -13,6 +13,7 @@ from roundtrip.dossier.evidence import Point, replay
 from roundtrip.dossier.plots import errors_plot, evidence_plot
 from roundtrip.narrative.checked import seconds_in_words
 from roundtrip.narrative.story import MISSING, GateStory, Story
+from roundtrip.narrative.timeline import acted
 
 TONES: Mapping[str, str] = {"PASS": "good", "FAIL": "bad"}
 LEAST_POINTS = 2
@@ -49,6 +50,8 @@ class GateView:
     replay: str
     """what the samples say when they are judged again"""
     is_replay_equal: bool
+    actions: tuple[str, ...]
+    """what people asked of it, in order"""
     pulled: str | None
     """when the canary's traffic was taken away; None when it was not"""
     metrics: tuple[MetricView, ...]
@@ -63,15 +66,16 @@ def gate_views(story: Story) -> tuple[GateView, ...]:
 
 def _view(gate: GateStory) -> GateView:
     again = replay(gate)
-    is_equal = again.verdict == gate.name or (again.verdict is None and gate.verdict is None)
+    is_equal = again.verdict == gate.title or (again.verdict is None and gate.verdict is None)
     return GateView(
         id=gate.id,
-        verdict=gate.name,
-        tone=TONES.get(gate.name, "note"),
+        verdict=gate.title,
+        tone=TONES.get(gate.title, "note"),
         reason=gate.reason,
         about=_about(gate),
         replay=_replayed(gate, again.verdict, again.problem),
         is_replay_equal=is_equal and again.problem is None,
+        actions=tuple(f"{e.at:%H:%M:%S} {acted(e)}: {e.data.get('reason', MISSING)}" for e in gate.actions),
         pulled=f"{gate.pulled.at:%H:%M:%S}" if gate.pulled else None,
         metrics=_metrics(gate, again.curves),
         calibration=calibration_view(gate),
@@ -92,9 +96,9 @@ def _replayed(gate: GateStory, verdict: str | None, problem: str | None) -> str:
         return problem
     if gate.verdict is None:
         return f"judged again, the samples give {verdict or 'no verdict'}; none is recorded"
-    if verdict == gate.name:
+    if verdict == gate.title:
         return "judged again when this page was written, the same samples give the same verdict"
-    return f"judged again, the samples give {verdict or 'no verdict'}, recorded is {gate.name}"
+    return f"judged again, the samples give {verdict or 'no verdict'}, recorded is {gate.title}"
 
 
 def _metrics(gate: GateStory, curves: Mapping[str, tuple[Point, ...]]) -> tuple[MetricView, ...]:

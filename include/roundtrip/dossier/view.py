@@ -30,6 +30,10 @@ OUTCOME_SENTENCES: Mapping[str, str] = {
     "STOPPED": "The release ended before anything was deployed.",
 }
 
+OVERRIDDEN_SENTENCE = (
+    "The new version serves production. Not every gate passed on its evidence: a person overrode {}."
+)
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -80,10 +84,13 @@ class Page:
 
 def page(story: Story, plan: Plan, seal: Seal) -> Page:
     """The page of a release."""
+    by_hand = [gate.id for gate in story.gates() if gate.title != gate.name]
+    is_by_hand = bool(by_hand) and story.outcome == "PROMOTED"
+    sentence = OUTCOME_SENTENCES.get(story.outcome, "The release has not ended; this page is a draft.")
     return Page(
         story=story,
-        tone=TONES.get(story.outcome, "note"),
-        sentence=OUTCOME_SENTENCES.get(story.outcome, "The release has not ended; this page is a draft."),
+        tone="note" if is_by_hand else TONES.get(story.outcome, "note"),
+        sentence=OVERRIDDEN_SENTENCE.format(", ".join(by_hand)) if is_by_hand else sentence,
         facts=_facts(story, plan),
         gaps=gaps(story, plan),
         checklist=tuple(_item(item, e) for item, e in story.checklist().items()),
@@ -226,6 +233,8 @@ def _people(story: Story) -> tuple[Row, ...]:
         )
         for e in story.all("approval")
     ]
+    rows += [Row(_act(e, "asked:"), "") for e in story.all("gate.action")]
+    rows += [Row(_act(e, "was refused:"), "bad") for e in story.all("action.refused")]
     rows += [
         Row((f"{e.at:%H:%M:%S}", text(e.data, "channel"), "was notified", str(e.data.get("subject") or "")))
         for e in story.all("notification.sent")
@@ -238,3 +247,10 @@ def _people(story: Story) -> tuple[Row, ...]:
         for e in story.all("notification.failed")
     ]
     return tuple(rows)
+
+
+def _act(event: Event, did: str) -> tuple[str, ...]:
+    data = event.data
+    what = f"{did} {text(data, 'action')} of gate {text(data, 'gate_id')} for {text(data, 'minutes')} min"
+    why = f"{data['why']}; asked because: " if data.get("why") else ""
+    return f"{event.at:%H:%M:%S}", text(data, "by"), what, f"{why}{text(data, 'reason')}"

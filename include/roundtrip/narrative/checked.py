@@ -89,13 +89,13 @@ def _smoke(story: Story, plan: Plan) -> list[Gap]:
 
 
 def _gates(story: Story, plan: Plan) -> list[Gap]:
-    """Gates that the plan asks for and that have no PASS."""
+    """Gates that the plan asks for and that have no PASS, or have it in a person's name."""
     verdicts = {gate.id: gate.name for gate in story.gates()}
-    wanted = ["staging.canary"]
-    if not story.is_drill:
-        wanted += [f"production.wave_{wave.number}" for wave in plan.waves()] + ["production.soak"]
+    overridden = [gate for gate in story.gates() if gate.title != gate.name]
+    wanted = plan.gate_ids()[:1] if story.is_drill else plan.gate_ids()
     told = {"FAIL", "INCONCLUSIVE"}
-    return [
+    by_hand = [Gap(f"gate {gate.id} did not pass on its evidence", gate.reason) for gate in overridden]
+    return by_hand + [
         Gap(f"gate {gate_id}", "it did not begin" if gate_id not in verdicts else "it was not decided")
         for gate_id in wanted
         if verdicts.get(gate_id) != "PASS" and verdicts.get(gate_id) not in told

@@ -50,8 +50,12 @@ def _what_happened(story: Story) -> str:
     lines = [inline(story.reason)]
     if begun is not None:
         lines.append(f"The rollback began because: {inline(begun.data.get('why', 'no reason was given'))}.")
-    gates = [f"gate {code(g.id)}: {g.name}, {inline(g.reason)}" for g in story.gates() if g.name != "PASS"]
-    return "\n\n".join(lines) + "\n\n" + bullets(gates, "No gate decided against the release.")
+    gates = [f"gate {code(g.id)}: {g.name}, {inline(g.reason)}" for g in story.gates() if g.title != "PASS"]
+    return (
+        "\n\n".join(lines)
+        + "\n\n"
+        + bullets(gates, "No gate decided against the release, and none was overridden.")
+    )
 
 
 def _impact(story: Story) -> str:

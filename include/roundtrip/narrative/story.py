@@ -35,11 +35,19 @@ class GateStory:
     """the trigger took the canary's traffic away"""
     verdict: Event | None
     """None while it runs, and for one that was never decided"""
+    actions: tuple[Event, ...] = ()
+    """what people asked of it"""
 
     @property
     def name(self) -> str:
         """PASS, FAIL, INCONCLUSIVE, or NO VERDICT."""
         return str(self.verdict.data.get("verdict", MISSING)) if self.verdict else "NO VERDICT"
+
+    @property
+    def title(self) -> str:
+        """The name, with whoever overrode the gate: such a PASS is never told as one of the evidence."""
+        overridden = self.verdict.data.get("overridden") if self.verdict else None
+        return titled(self.name, str(overridden.get("by", MISSING)) if overridden else None)
 
     @property
     def reason(self) -> str:
@@ -136,6 +144,7 @@ class Story:
             tuple(samples),
             by_kind.get("gate.pulled"),
             by_kind.get("gate.verdict"),
+            tuple(e for e in mine if e.kind == "gate.action"),
         )
 
 
@@ -149,6 +158,11 @@ def read_story(release: str, events: Sequence[Event]) -> Story:
             remedy="check the release id; `./roundtrip` prints it",
         )
     return Story(release, mine)
+
+
+def titled(verdict: str, overridden_by: str | None) -> str:
+    """`PASS`, or `PASS, overridden by ada`."""
+    return verdict if overridden_by is None else f"{verdict}, overridden by {overridden_by}"
 
 
 def gate_id_of(event: Event) -> str | None:

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from roundtrip.ledger.ledger import Event
-from roundtrip.narrative.story import MISSING, Story, gate_id_of
+from roundtrip.narrative.story import MISSING, Story, gate_id_of, titled
 
 LEFT_OUT = frozenset({"gate.sample", "token.taken"})
 
@@ -125,9 +125,19 @@ def _pulled(e: Event) -> Told:
 
 
 def _verdict(e: Event) -> Told:
-    verdict = _text(e.data, "verdict")
+    overridden = e.data.get("overridden")
+    verdict = titled(_text(e.data, "verdict"), _text(overridden, "by") if overridden else None)
     tone = {"PASS": Tone.GOOD, "FAIL": Tone.BAD}.get(verdict, Tone.NOTE)
     return f"Gate {gate_id_of(e)}: {verdict}", _text(e.data, "reason"), tone
+
+
+def _acted(e: Event) -> Told:
+    return f"Gate {gate_id_of(e)}: {acted(e)}", _text(e.data, "reason"), Tone.NOTE
+
+
+def _action_refused(e: Event) -> Told:
+    what = f"Gate {gate_id_of(e)}: {_text(e.data, 'action')} by {_text(e.data, 'by')} was refused"
+    return what, f"{_text(e.data, 'why')}; asked because: {_text(e.data, 'reason')}", Tone.NOTE
 
 
 def _smoke(e: Event) -> Told:
@@ -213,6 +223,18 @@ def _plain(what: str, name: str = "") -> Callable[[Event], Told]:
     return lambda e: (what.format(key=e.key or ""), _text(e.data, name) if name else "", Tone.PLAIN)
 
 
+def acted(event: Event) -> str:
+    """What a person asked of a gate, who, and until when."""
+    data = event.data
+    until = "" if data.get("action") == "resume" else f", until {_moment(data.get('until'))}"
+    minutes = f" by {_text(data, 'minutes')} min" if data.get("action") == "extend" else ""
+    return f"{_text(data, 'action')}{minutes} by {_text(data, 'by')}{until}"
+
+
+def _moment(text: Any) -> str:
+    return f"{datetime.fromisoformat(text):%H:%M:%S} UTC" if isinstance(text, str) else MISSING
+
+
 def noted(count: int) -> str:
     """How many notes, in words."""
     return {0: "nothing found", 1: "1 note"}.get(count, f"{count} notes")
@@ -247,6 +269,8 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "converge.finished": _converged,
     "deployed": _plain("{key}: the new version is about to be placed", "version"),
     "gate.started": _gate_started,
+    "gate.action": _acted,
+    "action.refused": _action_refused,
     "gate.pulled": _pulled,
     "gate.verdict": _verdict,
     "smoke.result": _smoke,

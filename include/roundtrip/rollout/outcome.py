@@ -14,6 +14,7 @@ from enum import Enum
 
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN
+from roundtrip.rollout.verdicts import overridden
 
 
 class Outcome(Enum):
@@ -41,7 +42,8 @@ def decide(release: Release) -> Ended:
     begun = ledger.last(release.id, ROLLBACK_BEGUN)
     promoted = ledger.last(release.id, "promoted")
     if begun is None and promoted is not None:
-        return Ended(Outcome.PROMOTED, f"{promoted.data['environment']} runs {release.plan.to_version}")
+        runs = f"{promoted.data['environment']} runs {release.plan.to_version}"
+        return Ended(Outcome.PROMOTED, "; ".join([runs, *overridden(release)]))
     cause = _cause(release)
     if not touched:
         return Ended(Outcome.STOPPED, f"nothing was deployed; {cause}")

@@ -3,14 +3,18 @@
 Rules:
 1. Only a PASS in the ledger lets a release go on; a task's state in Airflow never does.
 2. No event is no pass: a step that was skipped, lost or marked success by hand has left none.
+3. A PASS in a person's name goes on as any other, and is never told as one.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from roundtrip.errors import PromotionError
 from roundtrip.release import Release
+
+log = logging.getLogger(__name__)
 
 BY_HAND = "a task marked success by hand leaves nothing in the ledger; clear it and let it run"
 
@@ -39,6 +43,15 @@ def require_pass(release: Release, gate_ids: Sequence[str]) -> None:
                 where=f"release {release.id}",
                 remedy=BY_HAND if event is None else "the release is taken back",
             )
+        if event is not None and event.data.get("overridden"):
+            log.warning("gate %s: PASS, %s", gate_id, event.data["reason"])
+
+
+def overridden(release: Release) -> list[str]:
+    """Each gate that passed in a person's name, with that name and the reason."""
+    verdicts = release.ledger.events(release.id, kind="gate.verdict")
+    by_hand = [(event.key, event.data["overridden"]) for event in verdicts if event.data.get("overridden")]
+    return [f"gate {gate_id} overridden by {by['by']}: {by['reason']}" for gate_id, by in by_hand]
 
 
 def require_deployed(release: Release, holders: Sequence[str]) -> None:
