@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from airflow.utils.state import TaskInstanceState
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from gates.sensor import GRACE, GateSensor
 from roundtrip.gates.actions import asked
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_plan
 from sections.plans import PLANS
 from tests.dags.scheduler import load, scheduled
+from tests.dags.signed import PLAN as SMALL
 
 PLAN = "top_tier_trading_1_1_0"
 DAG_ID = f"gate_action_{PLAN}"
@@ -162,3 +165,18 @@ def test_an_override_where_the_environment_names_nobody_fails_at_once_and_is_no_
     assert event.actor == "eve"
     assert event.data["why"] == "eve may not override a gate in local_production; allowed: nobody"
     assert ledger.events(RELEASE, kind="task.failed") == []
+
+
+def test_the_gates_of_the_form_are_those_of_the_release_and_airflow_waits_for_all_that_people_may_add(
+    metadata_database: None,
+) -> None:
+    plan, release = load_plan(SMALL), load("release", "release")
+    gates = [task for task in release.topological_sort() if isinstance(task, GateSensor)]
+    ids = [task.start_trigger_args.trigger_kwargs["gate_id"] for task in gates]
+    assert ids == list(plan.gate_ids())
+    assert (
+        tuple(load("gate_action", "gate_action").params.get_param("gate").schema["enum"]) == plan.gate_ids()
+    )
+    for task, soak in zip(gates, (0, 0, 0, plan.production.soak_seconds), strict=True):
+        deadline, pause = 60 + soak, 14400
+        assert task.start_trigger_args.timeout == timedelta(seconds=2 * deadline + pause) + GRACE
