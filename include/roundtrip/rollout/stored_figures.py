@@ -36,8 +36,8 @@ CALIBRATED, NOT_CALIBRATED, OTHER_SETTINGS = (
     "calibrated for other settings",
 )
 
-NO_PART = {"guard_rails", "stale_seconds"}
-"""settings of a gate that no simulated request can meet"""
+NO_PART = {"guard_rails", "stale_seconds", "longest_pause_seconds"}
+"""settings of a gate that no simulated request can meet: what else is watched, and what people may ask"""
 
 
 class Stored(Part):
