@@ -22,6 +22,8 @@ from roundtrip.gates.blocks import (
     thinned,
     times_as_bad,
 )
+from roundtrip.gates.comparison import Lull
+from roundtrip.gates.eprocess import relative
 from roundtrip.gates.evidence import Baseline, Counts, Sample, Verdict
 from roundtrip.gates.history import judged as judged_history
 from roundtrip.gates.many import Arms
@@ -131,8 +133,10 @@ def test_a_pair_grows_with_the_canarys_errors_and_falls_with_stables(n, m, x, y,
 def test_a_block_counts_after_its_pause_and_ends_when_both_arms_had_requests():
     block = Block.after(100.0, 8.0)
     assert (block.opens, block.closes) == (100 + 8 * GUARD_BURSTS, 100 + 8 * BLOCK_BURSTS)
-    assert block.grown(Counts(5, 1), Counts(9), 101.0) == block
-    grown = block.grown(Counts(5, 1), Counts(), 102.0)
+    assert (
+        block.grown(Counts(5, 1), Counts(9), 107.0) == block
+    )  # a burst of the block before may last until 108
+    grown = block.grown(Counts(5, 1), Counts(), 109.0)
     assert grown.canary == Counts(5, 1)
     assert not grown.is_full(200.0, alone=False)
     assert grown.is_full(200.0, alone=True)
@@ -185,7 +189,7 @@ def test_blocks_are_the_same_however_finely_they_are_sampled(steps, parts):
     """A burst of 4 s: pauses and blocks end with whole seconds, which both kinds of samples have."""
     scaled = [tuple(parts * part for part in (n, m, min(n, x), min(m, y))) for n, m, x, y in steps]
     split = [tuple(part // parts for part in one) for one in scaled for _ in range(parts)]
-    plan = gate(**BURSTS)
+    plan = gate(**OF_ANY_SIZE)
     _, one = judged(Judge(plan), cumulative(scaled))
     _, other = judged(Judge(plan), cumulative(split, part=1 / parts))
     for name in ("evidence_against", "evidence_for"):
@@ -207,6 +211,39 @@ def test_where_a_burst_may_be_of_any_size_a_fault_takes_at_least_seven_blocks():
     decision, seconds = first_verdict(Judge(gate(**OF_ANY_SIZE)), steady(600, (20, 8), (20, 0)))
     assert decision.verdict is Verdict.FAIL
     assert 7 * 8 <= seconds <= 12 * 8
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(st.integers(1, 500), st.integers(0, 30), st.integers(0, 5)), min_size=1, max_size=40
+    )
+)
+def test_what_stable_lacks_is_never_taken_back_within_a_stretch_and_begins_anew_with_the_next(pairs):
+    lull, stretch = Lull(), 0
+    for total, bad, step in pairs:
+        before, stretch = lull, stretch + (step == 0)
+        lull = before.grown(Counts(total, min(total, bad)), stretch)
+        assert lull.added(before) >= 0
+        assert lull.lacking >= (before.lacking if before.stretch == stretch else 0)
+    assert lull.stable.total == sum(total for total, _, _ in pairs)
+
+
+def test_a_lull_of_stable_is_not_the_canarys_fault():
+    """Stable fails in 10 of 200 a second, but for 20 s in 1; the canary does not change: 1 of 20."""
+    steps = [(20, 200, 1, 1 if 40 <= number < 60 else 10) for number in range(80)]
+    plan = gate(noise="bursts", burst_seconds=20, burst_ratio=3, deadline_seconds=3600)
+    assert first_verdict(Judge(plan), cumulative(steps))[0].verdict is not Verdict.FAIL
+    _, decision = judged(Judge(plan), cumulative(steps[:60]))
+    on_its_face = 20 * max(relative([4.5, 6.0, 9.0, 15.0, 30.0], 3.0, Counts(20, 1), Counts(200, 1)))
+    assert decision.metrics["errors"].evidence_against < 2 < math.exp(on_its_face)
+
+
+@given(n=few, m=few, x=few, y=few, more=st.floats(0, 50))
+def test_counting_more_bad_requests_on_stable_only_lowers_a_bet_against_the_canary(n, m, x, y, more):
+    canary, stable = Counts(n, min(n, x)), Counts(m, min(m, y))
+    plain = relative([4.0, 60.0], 3.0, canary, stable)
+    filled = relative([4.0, 60.0], 3.0, canary, stable, lacking=more)
+    assert all(one <= other + 1e-9 for one, other in zip(filled, plain, strict=True))
 
 
 def test_a_burst_of_the_canary_alone_is_not_its_fault():

@@ -20,9 +20,10 @@ many requests it has. The unit is a block of time that is longer than a burst. T
    burst makes the rate of a block R times b at most. Then E[f^bad] <= 1 + (exp(n R b (f - 1)) - 1) / R, since a
    convex function lies below its chord. At R = 1 that is the bet on independent requests.
 
-The assumption is that blocks do not know of each other. A burst that reaches from one into the next breaks it
-a little; therefore a block is BLOCK_BURSTS bursts long and begins with a pause of GUARD_BURSTS, whose requests
-nobody judges. A pause of a whole burst would make it exact; `benchmarks/judges` measures what is left.
+The assumption is that blocks do not know of each other. So a block is BLOCK_BURSTS bursts long and begins with a pause
+of GUARD_BURSTS, a whole one, whose requests nobody judges: a burst that one block saw is over when the next one begins
+to count. Half of the requests are the price. With a shorter pause a burst that reaches from one block into the next
+makes the two alike, and false alarms come more often than stated; docs/gates.md says how often, and what it would save.
 
 Bets on two samples: arXiv 2112.09162; on bounded means: 2010.09686; on symmetry: 2009.03167, section 5.
 """
@@ -36,7 +37,7 @@ from dataclasses import dataclass, field, replace
 from roundtrip.gates.evidence import Counts
 
 BLOCK_BURSTS = 2.0
-GUARD_BURSTS = 0.25
+GUARD_BURSTS = 1.0
 
 NOISE_SHAPE = 4.0
 """About what two bursts in a block leave; fixed before any data."""

@@ -8,6 +8,10 @@ Rules:
 4. Independent requests: the unit is the interval between two samples. Bursts: the unit is the block
    (`blocks`); where the plan says how bad a burst is at most, half of the bets against the canary are still on
    intervals, on faults that are worse than that.
+5. A lull of stable is no fault of the canary. Beside a stable version that fails less than usual for a while a canary
+   as usual looks many times as bad. So the bets on intervals count stable's bad requests as no fewer than its mean so
+   far makes them, in each stretch of a burst's length (`Lull`); a factor falls with them, so nothing is promised that
+   does not hold.
 """
 
 from __future__ import annotations
@@ -30,6 +34,10 @@ BLOCK_RATIOS = (2.0, 4.0, 10.0)
 """What FAIL bets the ratio in a block to be; a bet wins little less on its neighbours' ratios."""
 
 
+LULL_DEVIATIONS = 1.0
+"""A stretch that is below the mean by so many of its standard deviations is no lull yet, only chance."""
+
+
 @dataclass(frozen=True)
 class Growth:
     """What was counted between two samples."""
@@ -39,6 +47,32 @@ class Growth:
     ends: float
     canary: Counts
     stable: Counts
+
+
+@dataclass(frozen=True)
+class Lull:
+    """How far stable is below its own mean in the stretch of a burst's length that is now."""
+
+    stable: Counts = field(default_factory=Counts)
+    """since the warm-up ended"""
+    stretch: int = -1
+    """its number since the gate began"""
+    within: Counts = field(default_factory=Counts)
+    """stable's in the stretch"""
+    lacking: float = 0.0
+    """the most bad ones that it lacked there at any sample"""
+
+    def grown(self, stable: Counts, stretch: int) -> Lull:
+        """With stable's next counts; a new stretch lacks nothing yet."""
+        same = stretch == self.stretch
+        whole, within = self.stable + stable, self.within + stable if same else stable
+        expected = whole.bad / whole.total * within.total
+        lacking = expected - LULL_DEVIATIONS * math.sqrt(expected) - within.bad
+        return Lull(whole, stretch, within, max(self.lacking if same else 0.0, lacking))
+
+    def added(self, before: Lull) -> float:
+        """The bad ones to count beside stable's own since `before`."""
+        return self.lacking - (before.lacking if self.stretch == before.stretch else 0.0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +90,7 @@ class MetricState:
     block: Block | None = None
     """None before the first growth, and always without bursts"""
     against_in_blocks: Bets = field(default_factory=lambda: Bets.of(()))
+    lull: Lull = field(default_factory=Lull)
 
     @property
     def uncompared(self) -> int:
@@ -170,6 +205,10 @@ class ComparedInBursts(Compared):
         limit = self.gate.burst_ratio
         return tuple(limit * r for r in self.metric.fail_odds) if limit else ()
 
+    def stretch(self, seconds: float) -> int:
+        """The number of the stretch of a burst's length that it is in."""
+        return int(seconds // (self.gate.burst_seconds or math.inf))
+
     @property
     def ratios_in_blocks(self) -> tuple[float, ...]:
         """How many times as many bad ones as the canary PASS bets `tolerated_odds` times stable's requests have."""
@@ -186,9 +225,14 @@ class ComparedInBursts(Compared):
             one = replace(one, pending=(Counts(), Counts()))
         if self.gate.burst_ratio:
             against = one.against.begun_anew(self.due(growth.begins))
+            lull = one.lull
             if n.total > 0 and m.total > 0:
-                against = against.grown(relative(self.beyond_bursts, self.gate.burst_ratio, n, m))
-            one = replace(one, against=against)
+                lull = one.lull.grown(m, self.stretch(growth.begins))
+                lacking = lull.added(one.lull)
+                against = against.grown(
+                    relative(self.beyond_bursts, self.gate.burst_ratio, n, m, lacking=lacking)
+                )
+            one = replace(one, against=against, lull=lull)
         one, block = self.filled(one, growth)
         if block is None:
             return one

@@ -87,9 +87,14 @@ class Bets:
         return _log_sum([self.log_value(), begun, waiting]) - math.log(2)
 
 
-def relative(ratios: Sequence[float], k: float, canary: Counts, stable: Counts) -> tuple[float, ...]:
-    """Log factors of rule 1; both arms had requests."""
-    n, m, bad = canary.total, stable.total, canary.bad + stable.bad
+def relative(
+    ratios: Sequence[float], k: float, canary: Counts, stable: Counts, *, lacking: float = 0.0
+) -> tuple[float, ...]:
+    """Log factors of rule 1; both arms had requests. `lacking` bad ones are counted on stable beside its own.
+
+    For ratios above k a factor falls with them, so whatever `lacking` depends on, its expectation is at most what it was.
+    """
+    n, m, bad = canary.total, stable.total, canary.bad + stable.bad + lacking
     return tuple(canary.bad * math.log(r / k) + bad * math.log((k * n + m) / (r * n + m)) for r in ratios)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roundtrip.gates.blocks import MOST_LEAN, NOISE_SHAPE, log_chord
-from roundtrip.gates.comparison import BLOCK_RATIOS, Compared, ComparedInBursts
+from roundtrip.gates.comparison import BLOCK_RATIOS, LULL_DEVIATIONS, Compared, ComparedInBursts
 from roundtrip.gates.evidence import Verdict
 from roundtrip.gates.many import Arms, Bets, Blocks, Flags, Floats, Ints, Recorded, log_mean
 from roundtrip.gates.many_alone import ManyAlone, ManyAloneInBursts
@@ -190,6 +190,9 @@ class _ManyInBursts(_Many):
         gates = arms.canary.shape[0]
         self._blocks = Blocks(4, gates, gate.burst_seconds or math.nan)
         self._in_blocks = Bets(gates, BLOCK_RATIOS, self._rule.restarts)
+        self._stretch = np.full(gates, -1, dtype=np.int64)
+        self._lull = np.zeros((5, gates))
+        """stable's total and bad, both again within the stretch, and what it lacks there"""
 
     def _rule_of(self, metric: Metric, gate: Gate) -> Compared:
         return ComparedInBursts(metric, gate, gate.false_pass)
@@ -200,7 +203,8 @@ class _ManyInBursts(_Many):
     def _compare(self, pair: Ints, counted: Ints, begins: float, ends: float) -> None:
         rule = self._rule
         if rule.beyond_bursts:
-            self._against.grow(_relative(rule.beyond_bursts, rule.burst_ratio, pair))
+            filled = self._without_lull(pair, rule.stretch(begins))
+            self._against.grow(_relative(rule.beyond_bursts, rule.burst_ratio, filled))
         self._in_blocks.begin_anew(rule.due(begins), self._blocks.open_first(begins))
         full = self._blocks.fill(counted, begins, ends)
         if not full.any():
@@ -208,6 +212,22 @@ class _ManyInBursts(_Many):
         self._settle(np.nonzero(full)[0])
         self._in_blocks.begin_anew(rule.due(ends), full)
         self._blocks.open_next(full, ends)
+
+    def _without_lull(self, pair: Ints, stretch: int) -> Floats:
+        """`comparison.Lull`: the pairs, with what stable lacks added to its bad ones."""
+        there = pair[0] > 0
+        new = there & (self._stretch != stretch)
+        self._stretch[there] = stretch
+        self._lull[2:, new] = 0.0
+        self._lull[:4] += pair[[2, 3, 2, 3]]
+        total, bad, within, within_bad, lacking = self._lull
+        expected = bad / np.maximum(total, 1) * within
+        now = expected - LULL_DEVIATIONS * np.sqrt(expected) - within_bad
+        added = np.where(there, np.maximum(now - lacking, 0.0), 0.0)
+        lacking += added
+        filled = pair.astype(np.float64)
+        filled[3] += added
+        return filled
 
     def _settle(self, full: Ints) -> None:
         rule, k = self._rule, self._rule.metric.tolerated_odds
@@ -231,9 +251,10 @@ class _ManyInBursts(_Many):
         super().keep(alive)
         self._blocks.keep(alive)
         self._in_blocks.keep(alive)
+        self._stretch, self._lull = self._stretch[alive], self._lull[:, alive]
 
 
-def _relative(ratios: Sequence[float], k: float, pair: Ints) -> Floats:
+def _relative(ratios: Sequence[float], k: float, pair: Ints | Floats) -> Floats:
     """`eprocess.relative`; 0 where there is no pair."""
     n, x, m, y = pair[:, :, None]
     m = np.where(n > 0, m, 1)
