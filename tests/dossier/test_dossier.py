@@ -184,6 +184,41 @@ def test_a_verdict_that_its_samples_do_not_give_is_shown_as_such(tmp_path: Path)
     assert "Judged again, the samples give FAIL, recorded is PASS." in words(parsed(written(told, tmp_path)))
 
 
+def test_a_canary_that_ran_alone_is_shown_with_what_was_recorded_and_when(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    gate = told.plan.gates["wave"].model_dump(mode="json")
+    first, second = (metric["name"] for metric in gate["metrics"][:2])
+    recorded = {
+        first: {
+            "total": 2000,
+            "bad": 4,
+            "since": "2026-01-01T14:02:00+00:00",
+            "until": "2026-01-01T14:10:30+00:00",
+        },
+        second: {"total": 0, "bad": 0},
+    }
+    started = {
+        "environment": STAGING,
+        "canary": "1.1.0",
+        "stable": "1.0.0",
+        "gate": gate,
+        "baselines": recorded,
+    }
+    told.say("gate.started", started, "soak")
+    evidence = {"canary": {"total": 9, "bad": 0}, "stable": {"total": 2000, "bad": 4}}
+    verdict = {
+        "verdict": "PASS",
+        "reason": "",
+        "metrics": {first: evidence, second: evidence},
+        "seconds": 6.0,
+    }
+    told.say("gate.verdict", verdict, "soak")
+    text = words(parsed(written(told, tmp_path)))
+    assert "recorded of stable 2026-01-01 14:02:00 to 2026-01-01 14:10:30 UTC 4 of 2000 (0.20 %)" in text
+    assert "recorded of stable: nothing" in text
+
+
 def test_samples_that_cannot_be_judged_do_not_keep_the_page_from_being_written(tmp_path: Path) -> None:
     told = Told(tmp_path)
     told.opened()

@@ -272,14 +272,18 @@ def test_what_earlier_gates_counted_on_stable_is_the_baseline_of_a_canary_alone(
     )
     here = {"environment": "local_production", "stable": "1.0.0", "alone": ["errors"]}
     found = baselines(ledger, "r1", gate=gate(), **here)
-    assert found == {"errors": Baseline(Counts(total, 0))}
+    first, last = samples(ledger, "r1", "wave-1")[0], samples(ledger, "r1", "wave-2")[-1]
+    when = [datetime.fromisoformat(one.data["at"]) for one in (first, last)]
+    assert found == {"errors": Baseline(Counts(total, 0), *when)}
     slower = gate(metric("errors", kind="slow", slower_than_seconds=0.5))
     assert baselines(ledger, "r1", gate=slower, **here) == {"errors": Baseline()}
 
     world = World(per_second=50)
     soak = setup(gate(minimum_seconds=30), gate_id="soak", baselines=found)
     world.missing = {"stable/errors": "no process listed"}
-    assert run(ledger, world, soak).verdict is Verdict.PASS
+    alone = run(ledger, world, soak)
+    assert alone.verdict is Verdict.PASS
+    assert f"recorded of stable {when[0]:%F %T} to {when[1]:%F %T} UTC 0 of {total}" in alone.reason
     world = World()
     assert run(ledger, world, replace(soak, gate_id="soak-2")).verdict is Verdict.PASS
     assert samples(ledger, "r1", "soak-2")[-1].data["stable"]["errors"]["total"] > 0

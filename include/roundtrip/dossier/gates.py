@@ -11,6 +11,8 @@ from markupsafe import Markup
 from roundtrip.dossier.calibration import CalibrationView, calibration_view
 from roundtrip.dossier.evidence import Point, replay
 from roundtrip.dossier.plots import errors_plot, evidence_plot
+from roundtrip.errors import EvidenceError
+from roundtrip.gates.evidence import Baseline
 from roundtrip.narrative.checked import seconds_in_words
 from roundtrip.narrative.story import MISSING, GateStory, Story
 from roundtrip.narrative.timeline import acted
@@ -27,6 +29,7 @@ class MetricView:
     name: str
     canary: str
     stable: str
+    """beside the canary; where that ran alone what earlier gates recorded, and when"""
     against: str
     favour: str
     evidence_plot: Markup | None
@@ -104,11 +107,18 @@ def _replayed(gate: GateStory, verdict: str | None, problem: str | None) -> str:
 def _metrics(gate: GateStory, curves: Mapping[str, tuple[Point, ...]]) -> tuple[MetricView, ...]:
     recorded: Mapping[str, Any] = gate.verdict.data.get("metrics", {}) if gate.verdict else {}
     names = dict.fromkeys([*recorded, *curves])
-    return tuple(_metric(gate.id, name, recorded.get(name), curves.get(name, ())) for name in names)
+    alone: Mapping[str, Any] = gate.started.data.get("baselines", {}) if gate.started else {}
+    return tuple(
+        _metric(gate.id, name, recorded.get(name), curves.get(name, ()), alone.get(name)) for name in names
+    )
 
 
 def _metric(
-    gate_id: str, name: str, recorded: Mapping[str, Any] | None, points: tuple[Point, ...]
+    gate_id: str,
+    name: str,
+    recorded: Mapping[str, Any] | None,
+    points: tuple[Point, ...],
+    baseline: Mapping[str, Any] | None,
 ) -> MetricView:
     final = recorded or (points[-1].evidence.to_json() if points else {})
     has_plot = len(points) >= LEAST_POINTS
@@ -116,7 +126,7 @@ def _metric(
     return MetricView(
         name=name,
         canary=_counts(final.get("canary")),
-        stable=_counts(final.get("stable")),
+        stable=_counts(final.get("stable")) if baseline is None else _recorded(baseline),
         against=_evidence(final, "evidence_against", "against_needed"),
         favour=_evidence(final, "evidence_for", "for_needed"),
         evidence_plot=evidence_plot(points, f"{gate_id}, {name}: evidence over time") if has_plot else None,
@@ -134,6 +144,13 @@ def _counts(counts: Mapping[str, int] | None) -> str:
         return MISSING
     total, bad = counts.get("total", 0), counts.get("bad", 0)
     return f"{bad} of {total}" + (f" ({100 * bad / total:.2f} %)" if total else "")
+
+
+def _recorded(baseline: Mapping[str, Any]) -> str:
+    try:
+        return str(Baseline.from_json(baseline))
+    except (EvidenceError, KeyError, TypeError, ValueError):
+        return MISSING
 
 
 def _evidence(final: Mapping[str, Any], name: str, limit: str) -> str:

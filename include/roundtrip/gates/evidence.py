@@ -75,6 +75,27 @@ class Baseline:
     """What the stable version did in earlier gates, for a canary that runs alone. 0 of 0: nothing is recorded."""
 
     counts: Counts = field(default_factory=Counts)
+    since: datetime | None = None
+    """first sample of it; None where nothing is recorded, or by an older Roundtrip"""
+    until: datetime | None = None
+    """last sample of it"""
+
+    def __str__(self) -> str:
+        if self.counts.total == 0:
+            return "recorded of stable: nothing"
+        when = f" {self.since:%F %T} to {self.until:%F %T} UTC" if self.since and self.until else ""
+        return f"recorded of stable{when} {self.counts}"
+
+    def to_json(self) -> dict[str, Any]:
+        times = {name: at.isoformat() for name, at in (("since", self.since), ("until", self.until)) if at}
+        return {**self.counts.to_json(), **times}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Baseline:
+        since, until = (
+            datetime.fromisoformat(data[name]) if name in data else None for name in ("since", "until")
+        )
+        return cls(Counts.from_json(data), since, until)
 
 
 @dataclass(frozen=True)

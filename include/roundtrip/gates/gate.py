@@ -22,7 +22,7 @@ from typing import Any
 
 from roundtrip.errors import RoundtripError
 from roundtrip.gates.actions import GateAction, asked
-from roundtrip.gates.evidence import Baseline, Counts, Decision, MetricEvidence, Sample, Verdict
+from roundtrip.gates.evidence import Baseline, Decision, MetricEvidence, Sample, Verdict
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
 from roundtrip.gates.guard_rails import Guarded
 from roundtrip.gates.needs import Need, sentence
@@ -78,6 +78,8 @@ async def run_gate(
     watch = await asyncio.to_thread(_Watch.resume, setup, ledger, clock())
     if setup.needs:
         say(f"{setup.gate_id}: {sentence(watch.gate, setup.needs)}")
+    for name, baseline in setup.baselines.items():
+        say(f"{setup.gate_id}: {name}: the canary runs alone; compared with what is {baseline}")
     said_at: datetime | None = None
     while watch.decision.verdict is None:
         began = clock()
@@ -137,7 +139,7 @@ class _Watch:
         self._since = since
         self._judge = Guarded(
             self.gate,
-            {name: Baseline(Counts.from_json(one)) for name, one in started.data["baselines"].items()},
+            {name: Baseline.from_json(one) for name, one in started.data["baselines"].items()},
         )
         self._state = self._judge.start()
         self._totals: Totals | None = None
@@ -269,7 +271,7 @@ def _started(setup: GateSetup) -> dict[str, object]:
         "canary": setup.canary,
         "stable": setup.stable,
         "gate": setup.gate.model_dump(mode="json"),
-        "baselines": {name: one.counts.to_json() for name, one in setup.baselines.items()},
+        "baselines": {name: one.to_json() for name, one in setup.baselines.items()},
         "needs": {name: one.to_json() for name, one in setup.needs.items()},
         "calibration": dict(setup.calibration),
     }

@@ -3,6 +3,8 @@
 Rules:
 1. Only gates of the same release and environment count, where stable was this version and was compared with.
 2. Only the same measurement counts: service, source, kind and bound.
+3. It is said from when to when that was recorded: whoever reads the verdict has to know what it was compared with. Another
+   time of day is not looked for: stable's rate then is not its rate now, and nobody has recorded it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from roundtrip.gates.evidence import Baseline, Counts
+from roundtrip.gates.evidence import Baseline, Sample
 from roundtrip.gates.gate import samples
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.deployment import Deployment
@@ -34,7 +36,7 @@ def baselines(
     ledger: Ledger, release: str, *, environment: str, stable: str, gate: Gate, alone: Collection[str]
 ) -> dict[str, Baseline]:
     """For each metric of `alone` what earlier gates counted on stable; 0 of 0 where they did not."""
-    found = {name: Counts() for name in alone}
+    found = {name: Baseline() for name in alone}
     wanted = [metric for metric in gate.metrics if metric.name in found]
     for started in ledger.events(release, kind="gate.started"):
         if (started.data["environment"], started.data["stable"]) != (environment, stable):
@@ -42,11 +44,15 @@ def baselines(
         taken = samples(ledger, release, started.key or "")
         if not taken:
             continue
-        counts = taken[-1].data["stable"]
+        first, last = (Sample.from_json(event.data) for event in (taken[0], taken[-1]))
         for metric in wanted:
             for name in _same(metric, started.data):
-                found[metric.name] += Counts.from_json(counts[name])
-    return {name: Baseline(counts) for name, counts in found.items()}
+                before, counts = found[metric.name], last.stable[name]
+                if counts.total > 0:
+                    since = min(first.at, before.since or first.at)
+                    until = max(last.at, before.until or last.at)
+                    found[metric.name] = Baseline(before.counts + counts, since, until)
+    return found
 
 
 def _same(metric: Metric, started: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from roundtrip import durable
 from roundtrip.errors import EvidenceError, RoundtripError
-from roundtrip.gates.evidence import Baseline, Counts, Decision, Sample
+from roundtrip.gates.evidence import Baseline, Decision, Sample
 from roundtrip.gates.gate import samples
 from roundtrip.gates.guard_rails import Guarded
 from roundtrip.ledger.ledger import Ledger
@@ -38,7 +38,7 @@ class Recording:
         """From the data of `gate.started` and of the `gate.sample` events. Raises EvidenceError."""
         try:
             gate = Gate.model_validate(started["gate"])
-            baselines = {name: Baseline(Counts.from_json(one)) for name, one in started["baselines"].items()}
+            baselines = {name: Baseline.from_json(one) for name, one in started["baselines"].items()}
             found = tuple(Sample.from_json(one) for one in taken)
         except (RoundtripError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise EvidenceError(

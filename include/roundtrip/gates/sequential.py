@@ -144,7 +144,7 @@ class Judge:
             worst = max(logs, key=logs.__getitem__)
             return decided(
                 Verdict.FAIL,
-                f"{_sentence(worst, metrics[worst])}; evidence against the gate {_shown(mean):.3g}, "
+                f"{self._sentence(worst, metrics[worst])}; evidence against the gate {_shown(mean):.3g}, "
                 f"limit {math.exp(self._log_fail):.3g}, after {elapsed:.0f} s",
             )
         stale = self._stale(state, sample, began, now)
@@ -174,7 +174,7 @@ class Judge:
         if pause is not None:
             return Decision(None, "; ".join([f"paused by {pause.by}", *lacking]), metrics)
         if not lacking:
-            each = "; ".join(_sentence(name, one) for name, one in metrics.items())
+            each = "; ".join(self._sentence(name, one) for name, one in metrics.items())
             return Decision(Verdict.PASS, f"{each}; after {elapsed:.0f} s", metrics)
         silent = any(
             one.canary.total == 0 or (name not in self._alone and one.stable.total == 0)
@@ -252,10 +252,10 @@ class Judge:
             for_needed=1 / rule.false_pass,
         )
 
+    def _sentence(self, name: str, one: MetricEvidence) -> str:
+        beside = self._alone.get(name) or f"stable {one.stable}"
+        return f"{name}: canary {one.canary}, {beside}"
+
 
 def _shown(log: float) -> float:
     return min(MAX_EVIDENCE, math.exp(min(log, 700.0)))
-
-
-def _sentence(name: str, one: MetricEvidence) -> str:
-    return f"{name}: canary {one.canary}, stable {one.stable}"
