@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.judges.__main__ import joined, tuned, wilson
+from benchmarks.judges.__main__ import cells
+from benchmarks.judges.measuring import joined, measured, tuned
 from benchmarks.judges.peers import Argo, Flagger, Kayenta
-from benchmarks.judges.traffic import NOISES, Cell, draw
-from roundtrip.gates.many import Arms
+from benchmarks.judges.record import of_samples
+from benchmarks.judges.recording import heading, line, read, write
+from benchmarks.judges.tables import print_tables, print_targets
+from benchmarks.judges.traffic import NOISES, REPLICA_NOISES, Cell, draw
+from roundtrip.errors import EvidenceError
+from roundtrip.gates.evidence import Counts, Sample
+from roundtrip.gates.many import Arms, Ints
+from roundtrip.gates.replay import of_ledger
+from roundtrip.gates.summary import wilson
+from roundtrip.ledger.ledger import Ledger
+from roundtrip.plan.home import Home
 
 
 def minutes(*bad: int, total: int = 10, stable: int = 1, length: int = 0) -> Arms:
@@ -84,3 +96,120 @@ def test_the_same_seed_draws_the_same_runs() -> None:
 def test_wilsons_interval_is_the_textbooks() -> None:
     assert wilson(0, 100) == pytest.approx((0.0, 0.0370), abs=1e-4)
     assert wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=1e-4)
+
+
+REPLICAS = {noise.name: noise for noise in REPLICA_NOISES}
+
+
+def test_replicas_share_an_arms_traffic_and_have_bursts_of_their_own() -> None:
+    one = draw(Cell(REPLICAS["1 of 10, 10 s"], 50.0), 60, 2)
+    quarter = draw(Cell(REPLICAS["1 of 4, 10 s"], 50.0), 60, 2)
+    assert one.stable.sum() / one.canary.sum() == pytest.approx(9, rel=0.01)
+    assert quarter.stable.sum() / quarter.canary.sum() == pytest.approx(3, rel=0.01)
+    for arms in (one, quarter):
+        assert arms.canary_bad.sum() / arms.canary.sum() == pytest.approx(0.005, rel=0.05)
+        assert arms.stable_bad.sum() / arms.stable.sum() == pytest.approx(0.005, rel=0.05)
+
+    def scatter(total: Ints, bad: Ints) -> float:
+        """Variance of the bad ones in ten seconds, in parts of their mean squared, without that of counting."""
+        each = bad.reshape(-1, 10).sum(axis=1)
+        return float((each.var() - each.mean()) / each.mean() ** 2)
+
+    # Nine bursts at once are a ninth as scattered as one.
+    assert scatter(one.canary, one.canary_bad) / scatter(one.stable, one.stable_bad) == pytest.approx(
+        9, rel=0.35
+    )
+
+
+def test_of_three_replicas_one_is_bad() -> None:
+    cell = Cell(REPLICAS["one bad of 3, none"], 50.0)
+    harmless, harmful = cell.harmless(20, 1), cell.harmful(0.2, 20, 1)
+    assert harmless.canary_bad.sum() / harmless.canary.sum() == pytest.approx(0.005, rel=0.05)
+    assert harmful.canary_bad.sum() / harmful.canary.sum() == pytest.approx((0.2 + 0.01) / 3, rel=0.02)
+    assert harmful.stable.sum() / harmful.canary.sum() == pytest.approx(3, rel=0.01)
+    assert not cell.is_apart
+    assert Cell(REPLICAS["one bad of 3, 10 s"], 50.0).is_apart
+
+
+def simulated_recording(file: Path, *, seconds: int = 600, gap_at: int | None = None) -> None:
+    """As if recorded: 60 requests/s to 1.0.0, of which none fails but for ten seconds in each minute, and 1/s to 1.1.0."""
+    dice = np.random.default_rng(7)
+    lines = []
+    for second in range(seconds):
+        total = int(dice.poisson(60))
+        bad = int(dice.binomial(total, 0.06 if second % 60 < 10 else 0.0))
+        counted = {"1.0.0": {"errors": Counts(total, bad)}, "1.1.0": {"errors": Counts(1, 1)}}
+        lines.append(line(3.0 if second == gap_at else 1.0, counted))
+    write(file, heading("api", datetime(2026, 1, 1, tzinfo=UTC), "simulated counts"), lines)
+
+
+def test_a_recording_is_split_at_random_and_keeps_its_bursts(tmp_path: Path) -> None:
+    simulated_recording(tmp_path / "simulated.jsonl", gap_at=100)
+    (recorded,) = read(tmp_path / "simulated.jsonl")
+    assert (recorded.name, recorded.left_out, recorded.total.size) == ("simulated, api errors", 1, 599)
+    assert recorded.dispersion > 3
+    arms = recorded.harmless(30, 1)
+    assert arms.canary.shape == (30, 3600)
+    assert arms.canary.sum() / (arms.canary + arms.stable).sum() == pytest.approx(0.1, rel=0.02)
+    assert arms.canary_bad.sum() / arms.canary.sum() == pytest.approx(recorded.rate, rel=0.05)
+    in_burst = arms.stable_bad > 0
+    assert arms.canary_bad[in_burst].mean() > 10 * arms.canary_bad[~in_burst].mean()
+    harmful = recorded.harmful(0.05, 30, 1)
+    assert harmful.canary_bad.sum() / harmful.canary.sum() == pytest.approx(0.05, rel=0.05)
+    assert harmful.stable_bad.sum() / harmful.stable.sum() == pytest.approx(recorded.rate, rel=0.05)
+
+
+def test_all_judges_judge_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    simulated_recording(tmp_path / "simulated.jsonl")
+    (traffic,) = cells(["recorded"], "", tmp_path)
+    found = measured(traffic, harmless_runs=4, harmful_runs=2, seed=1)
+    print_tables({traffic: found})
+    print_targets({traffic: found})
+    shown = capsys.readouterr().out
+    assert list(found["Roundtrip, independent"].delays) == [
+        0.02,
+        0.05,
+        0.10,
+        0.20,
+    ]  # 1 % is no harm beside 1 %
+    assert np.isfinite(found["Roundtrip, independent"].delays[0.20]).all()
+    assert "simulated, api errors" in shown
+    assert "Targets: 3 of 3 are met" in shown
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", '{"service": "api"}\n{"seconds": 1}\n', '{"service": "api"}\n'])
+def test_what_is_no_recording_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "broken.jsonl").write_text(text)
+    with pytest.raises(EvidenceError):
+        read(tmp_path / "broken.jsonl")
+
+
+def test_a_gates_samples_become_a_recording(tmp_path: Path) -> None:
+    """A ledger as a gate leaves it: two seconds, a page that could not be read, and one more."""
+    ledger = Ledger(Home(tmp_path).ledger_url)
+    metric = {"name": "api-errors", "kind": "errors", "source": "front-door", "service": "api"}
+    gate = {"metrics": [metric], "deadline_seconds": 60}
+    started = {
+        "gate": gate,
+        "baselines": {},
+        "canary": "1.1.0",
+        "stable": "1.0.0",
+        "environment": "simulated",
+    }
+    ledger.append_once("1", "gate.started", "wave-1", started)
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    for number, (total, bad) in enumerate([(0, 0), (50, 1), (90, 1), (90, 1), (200, 4)]):
+        missing = {"stable/api-errors": "source-unreadable: no page"} if number == 3 else {}
+        counts = {"api-errors": Counts(total, bad)}
+        sample = Sample(
+            number, noon + timedelta(seconds=number), noon, {"api-errors": Counts()}, counts, missing
+        )
+        ledger.append_once("1", "gate.sample", f"wave-1#{number}", {**sample.to_json(), "counters": {}})
+    lines = of_samples(of_ledger(ledger, "1", "wave-1"), "1.1.0", "1.0.0", "api")
+    assert [(one["seconds"], one["counted"]["1.0.0"]["api-errors"]) for one in lines] == [
+        (1.0, [50, 1]),
+        (1.0, [40, 0]),
+        (2.0, [110, 3]),
+    ]
+    with pytest.raises(EvidenceError, match="no metric of that service"):
+        of_samples(of_ledger(ledger, "1", "wave-1"), "1.1.0", "1.0.0", "workers")
