@@ -1,4 +1,4 @@
-"""Our judge beside the rules of Argo Rollouts, Flagger and Kayenta, on the same simulated traffic.
+"""Our judge beside the rules of Argo Rollouts, Flagger and Kayenta, on the same traffic, simulated and recorded.
 
-`python -m benchmarks.judges` prints the tables of docs/gates.md.
+`python -m benchmarks.judges` prints the tables of docs/gates-measured.md, `benchmarks.judges.record` makes a recording.
 """

@@ -1,4 +1,4 @@
-"""`PYTHONPATH=include python -m benchmarks.judges [--quick] [--only GROUP …]`: prints the tables of
+"""`PYTHONPATH=include python -m benchmarks.judges [--runs N] [--only GROUP …]`: prints the tables of
 docs/gates-measured.md, in Markdown.
 
 The groups: `arms` (no noise, shared, or each arm for itself), `replicas` (each replica for itself), `recorded` (what is
@@ -19,6 +19,7 @@ from benchmarks.judges.tables import print_tables, print_targets
 from benchmarks.judges.traffic import NOISES, REPLICA_NOISES, Cell
 
 RATES = (0.2, 5.0, 50.0)
+LEAST_HARMFUL = 20
 GROUPS = ("arms", "replicas", "recorded")
 
 
@@ -43,13 +44,14 @@ def print_recorded(one: Recorded) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judges", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the runs: coarse")
+    parser.add_argument("--runs", type=int, default=1000, help="without harm; a tenth as many with each harm")
+    parser.add_argument("--quick", action="store_const", dest="runs", const=100, help="--runs 100: coarse")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, metavar="GROUP")
     parser.add_argument("--named", default="", help="only the kinds of traffic with this in their name")
     parser.add_argument("--recordings", type=Path, default=RECORDINGS)
     options = parser.parse_args()
-    harmless, harmful = (100, 20) if options.quick else (1000, 100)
+    harmless, harmful = options.runs, max(LEAST_HARMFUL, options.runs // 10)
     began = time.monotonic()
     results: dict[Traffic, dict[str, Measured]] = {}
     for traffic in cells(options.only, options.named, options.recordings):
