@@ -59,7 +59,7 @@ def main() -> None:
         took = time.monotonic() - began
         print(f"{traffic.name}, {traffic.per_second:.3g}/s: {took:.0f} s", file=sys.stderr, flush=True)
     if not results:
-        parser.error("there is no such traffic")
+        parser.error(f"there is no such traffic; recordings are looked for in {options.recordings}")
     print(f"{harmless} runs without harm and {harmful} with each harm, an hour each; seed {options.seed}.")
     for traffic in results:
         if isinstance(traffic, Recorded):

@@ -111,7 +111,7 @@ def page_of(address: str) -> str:
     return f"http://127.0.0.1:{read_ports(Path(address) / 'ports.json').proxy}/metrics"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, recordings: Path = RECORDINGS) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.record", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
     page, ledger = kinds.add_parser("page"), kinds.add_parser("ledger")
@@ -120,9 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         one.add_argument("--to", required=True, help="name of the recording")
     page.add_argument("address", help="the page, or the folder of an environment")
     page.add_argument("--versions", nargs=2, required=True, metavar=("STABLE", "CANARY"))
-    page.add_argument(
-        "--slower-than", type=float, default=0.25, help="one of the histogram's bounds, seconds"
-    )
+    bounds = "bounds of the histogram, in seconds"
+    page.add_argument("--slower-than", type=float, nargs="+", default=[0.25], metavar="SECONDS", help=bounds)
     page.add_argument("--minutes", type=float, default=30)
     ledger.add_argument("home", type=Path, help="the state folder")
     ledger.add_argument("--release", required=True)
@@ -137,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         origin = "a front door's page"
     else:
         lines, began, origin = _of_ledger(options)
-    file = RECORDINGS / f"{options.to}.jsonl"
+    file = recordings / f"{options.to}.jsonl"
     write(file, heading(options.service, began, origin), lines)
     print(f"{len(lines)} seconds in {file}")
 

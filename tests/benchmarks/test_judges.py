@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from benchmarks.judges.__main__ import cells
 from benchmarks.judges.measuring import joined, measured, tuned
 from benchmarks.judges.peers import Argo, Flagger, Kayenta
-from benchmarks.judges.record import of_samples
+from benchmarks.judges.record import main, of_samples
 from benchmarks.judges.recording import heading, line, read, write
 from benchmarks.judges.tables import print_tables, print_targets
 from benchmarks.judges.traffic import NOISES, REPLICA_NOISES, Cell, draw
@@ -211,5 +212,21 @@ def test_a_gates_samples_become_a_recording(tmp_path: Path) -> None:
         (1.0, [40, 0]),
         (2.0, [110, 3]),
     ]
+    told = [
+        "ledger",
+        str(tmp_path),
+        "--release",
+        "1",
+        "--gate",
+        "wave-1",
+        "--service",
+        "api",
+        "--to",
+        "simulated",
+    ]
+    main(told, recordings=tmp_path / "recordings")
+    written = (tmp_path / "recordings" / "simulated.jsonl").read_text().splitlines()
+    assert [json.loads(text) for text in written[1:]] == lines
+    assert json.loads(written[0]) == {"began": noon.isoformat(), "from": "gate wave-1", "service": "api"}
     with pytest.raises(EvidenceError, match="no metric of that service"):
         of_samples(of_ledger(ledger, "1", "wave-1"), "1.1.0", "1.0.0", "workers")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.judges.record import metrics, of_page, page_of
+from benchmarks.judges.record import main, metrics, of_page, page_of
 from roundtrip.errors import EvidenceError
 from roundtrip.gates.reading import Versions
 from roundtrip.gates.scrape import FrontDoor
@@ -51,6 +51,17 @@ def test_a_front_door_is_recorded_by_version_and_a_page_that_cannot_be_read_is_a
     ]
     assert lines[0]["counted"]["1.1.0"]["errors"] == [1, 1]  # nobody answers for it: Traefik says 502
     assert lines[1]["seconds"] > 1.5
+
+
+def test_the_command_writes_a_recording(tmp_path: Path):
+    with serving(Answers) as stable, traefik(tmp_path, {"1.0.0": stable, "1.1.0": stable}) as door:
+        asked = ["page", door.page, "--service", "api", "--versions", "1.0.0", "1.1.0", "--to", "door"]
+        main([*asked, "--slower-than", "0.1", "0.5", "--minutes", "0.04"], recordings=tmp_path)
+    head, *lines = (json.loads(text) for text in (tmp_path / "door.jsonl").read_text().splitlines())
+    assert (head["service"], head["from"]) == ("api", "a front door's page")
+    assert door.page not in json.dumps(head)
+    assert len(lines) == 2
+    assert set(lines[0]["counted"]["1.1.0"]) == {"errors", "slower-than-100-ms", "slower-than-500-ms"}
 
 
 def test_a_recording_whose_first_page_says_nothing_ends_at_once():
