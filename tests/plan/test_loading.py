@@ -213,6 +213,19 @@ def test_the_digest_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
     assert digest(load_plan(file)) != digest(load_plan(TINY))
 
 
+def test_a_file_is_parsed_again_only_when_its_text_is_another(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY.read_text())
+    first = load_plan(file)
+    assert load_plan(file) is first
+    file.write_text(TINY.read_text().replace("new: 3", "new: 4"))
+    assert load_plan(file) != first
+    file.write_text(TINY.read_text().replace("name: tiny", "nome: tiny"))
+    for _ in range(2):
+        with pytest.raises(PlanError, match="did you mean 'name'"):
+            load_plan(file)
+
+
 def test_a_loaded_plan_cannot_be_changed() -> None:
     plan = load_plan(TINY)
     with pytest.raises(ValueError, match="frozen"):
