@@ -39,6 +39,7 @@ class GateTrigger(BaseTrigger):
         import asyncio
 
         from roundtrip.errors import RoundtripError
+        from roundtrip.gates import turns
         from roundtrip.rollout.gating import judge
         from steps.connections import authorization
         from steps.opening import no_secrets, open_release
@@ -50,9 +51,10 @@ class GateTrigger(BaseTrigger):
             self.plan,
         )
         try:
-            release = await asyncio.to_thread(
-                open_release, self.release_id, self.plan, self.environment, no_secrets
-            )
+            async with turns.opening():
+                release = await asyncio.to_thread(
+                    open_release, self.release_id, self.plan, self.environment, no_secrets
+                )
             decision = await judge(
                 release, self.stage, self.gate, self.gate_id, self.log.info, authorize=authorization
             )

@@ -111,6 +111,23 @@ def test_a_stable_that_gets_no_traffic_any_more_ends_a_soak_that_had_passed():
     assert "1000 requests to the canary and none to stable" in decision.reason
 
 
+def test_what_stable_had_in_a_sample_that_could_not_be_read_is_not_taken_for_none():
+    busy = [sample(n, (5000 * n, 0), (5000 * n, 0)) for n in range(3)]
+    unread = sample(3, (15_000, 0), (10_000, 0), missing={"stable/errors": "target-vanished: no page"})
+    again = sample(4, (20_000, 0), (20_000, 0))
+    judge = Judge(gate(minimum_seconds=60, deadline_seconds=600, stale_seconds=10))
+    for samples in ([*busy, unread], [*busy, unread, again]):
+        assert judged(judge, samples)[1].verdict is None
+    silent = sample(4, (20_000, 0), (10_000, 0))
+    decision = judged(judge, [*busy, unread, silent])[1]
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "10000 requests to the canary and none to stable" in decision.reason
+    still = [sample(n, (5000 * n, 0), (10_000, 0), missing=dict(unread.missing)) for n in range(4, 14)]
+    decision = judged(judge, [*busy, unread, *still])[1]
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "stable/errors could not be read for 11.0 s" in decision.reason
+
+
 def test_nothing_passes_below_the_minimum_of_requests():
     decision, _ = first_verdict(Judge(gate(deadline_seconds=60, minimum_requests=100_000)), steady(600))
     assert decision.verdict is Verdict.INCONCLUSIVE

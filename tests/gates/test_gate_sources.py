@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +13,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from threading import Event
 
+import httpx
 import pytest
 from arms import gate, metric
 from prometheus_client import CollectorRegistry, Counter, start_http_server
@@ -21,7 +24,7 @@ from servers import Answers, FrontDoorServer, free_port, serving, traefik
 from roundtrip.gates.evidence import Counts, Verdict
 from roundtrip.gates.fold import RawScrape, absorb
 from roundtrip.gates.gate import GateSetup, run_gate
-from roundtrip.gates.reading import Limits, Versions
+from roundtrip.gates.reading import STOOD_STILL_SECONDS, Limits, Versions
 from roundtrip.gates.scrape import FrontDoor, Services
 from roundtrip.gates.sources import sources
 from roundtrip.ledger.ledger import Ledger
@@ -90,7 +93,7 @@ def test_a_version_that_had_no_request_yet_is_zero(door):
 def test_a_front_door_that_is_down_or_somebody_else_is_missing_evidence():
     dead = read(FrontDoor(f"http://127.0.0.1:{free_port()}/metrics", (metric(),), VERSIONS))
     assert set(dead.missing) == {"canary/errors", "stable/errors"}
-    assert "no page: ConnectError" in dead.missing["canary/errors"]
+    assert "no page: ClientConnectorError" in dead.missing["canary/errors"]
     with serving(Answers) as port:
         other = read(FrontDoor(f"http://127.0.0.1:{port}/200", (metric(),), VERSIONS))
         broken = read(FrontDoor(f"http://127.0.0.1:{port}/503", (metric(),), VERSIONS))
@@ -122,6 +125,43 @@ def test_a_page_that_never_ends_is_given_up():
         scrape = read(FrontDoor(address, (metric(),), VERSIONS, Limits(seconds=0.4)))
         assert time.monotonic() - began < 2
     assert "no page within 0.4 s" in scrape.missing["canary/errors"]
+
+
+def test_a_limit_that_ran_out_while_our_own_loop_stood_still_is_not_the_sources_fault(door):
+    limit = 0.4
+
+    class Waits(BaseHTTPRequestHandler):
+        """Answers its first request only once our event loop stands still."""
+
+        asked, is_still = Event(), Event()
+
+        def do_GET(self) -> None:
+            self.asked.set()
+            assert self.is_still.wait(10)
+            page = httpx.get(door.page, trust_env=False).content
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # the first one was given up meanwhile
+                self.wfile.write(page)
+
+        def log_message(self, *_args: object) -> None:
+            """Quiet."""
+
+    async def stand_still() -> None:
+        while not Waits.asked.is_set():
+            await asyncio.sleep(0)
+        Waits.is_still.set()
+        time.sleep(limit + 2 * STOOD_STILL_SECONDS)  # what a badly written trigger does to all others
+
+    async def both(source: FrontDoor) -> RawScrape:
+        scrape, _ = await asyncio.gather(source.read(datetime.now(UTC)), stand_still())
+        return scrape
+
+    with serving(Waits) as port:
+        address = f"http://127.0.0.1:{port}/metrics"
+        source = FrontDoor(address, (metric(),), VERSIONS, Limits(seconds=limit))
+        assert asyncio.run(both(source)).missing == {}
 
 
 def test_a_page_that_is_too_long_is_refused(door):

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from roundtrip.errors import RoundtripError
+from roundtrip.gates import turns
 from roundtrip.gates.actions import GateAction, asked
 from roundtrip.gates.evidence import Baseline, Decision, MetricEvidence, Sample, Verdict
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
@@ -71,19 +72,21 @@ async def run_gate(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Decision:
     """The gate's decision; its verdict is never None. Raises GateError, LedgerError."""
-    there = await asyncio.to_thread(recorded_verdict, ledger, setup.release, setup.gate_id)
-    if there is not None:
-        say(f"{setup.gate_id}: decided before: {there.reason}")
-        return there
-    watch = await asyncio.to_thread(_Watch.resume, setup, ledger, clock())
+    async with turns.opening():
+        there = await asyncio.to_thread(recorded_verdict, ledger, setup.release, setup.gate_id)
+        if there is not None:
+            say(f"{setup.gate_id}: decided before: {there.reason}")
+            return there
+        watch = await asyncio.to_thread(_Watch.resume, setup, ledger, clock())
     if setup.needs:
         say(f"{setup.gate_id}: {sentence(watch.gate, setup.needs)}")
     for name, baseline in setup.baselines.items():
         say(f"{setup.gate_id}: {name}: the canary runs alone; compared with what is {baseline}")
     said_at: datetime | None = None
     while watch.decision.verdict is None:
-        began = clock()
-        heard = await watch.take(sources, began)
+        async with turns.sampling():
+            began = clock()
+            heard = await watch.take(sources, began)
         for action in heard:
             say(f"{setup.gate_id}: {action.sentence()}")
         if heard or said_at is None or (began - said_at).total_seconds() >= SAY_SECONDS:

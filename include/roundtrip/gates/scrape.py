@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
-
-import httpx
 
 from roundtrip.errors import EvidenceError, MetricRenamedError, TargetVanishedError
 from roundtrip.gates.evidence import ARMS, Arm, Counts
 from roundtrip.gates.fold import RawScrape, Reading
 from roundtrip.gates.guard_rails import column, shown
 from roundtrip.gates.names import FRONT_DOOR, FRONT_DOOR_ALIVE, IGNORED_ROUTES, SERVICES, front_door_service
-from roundtrip.gates.page import Page
+from roundtrip.gates.page import Outline, Page
 from roundtrip.gates.reading import Limits, Versions, all_missing, fetch, missing_because
 from roundtrip.plan.model import GuardRail, Metric
 
@@ -32,10 +32,11 @@ class FrontDoor:
     metrics: tuple[Metric, ...]
     versions: Versions
     limits: Limits = field(default_factory=Limits)
+    outline: Outline = field(default_factory=Outline, compare=False, repr=False)
 
     async def read(self, at: datetime) -> RawScrape:
         try:
-            page = await _page(self.address, self.limits)
+            page = await _page(self.address, self.limits, self.outline)
             if FRONT_DOOR_ALIVE not in page.families:
                 raise EvidenceError(
                     f"has no {FRONT_DOOR_ALIVE}: it is not the front door's page", where=self.address
@@ -68,6 +69,8 @@ class Services:
     versions: Versions
     limits: Limits = field(default_factory=Limits)
     guard_rails: tuple[GuardRail, ...] = ()
+    outlines: dict[str, Outline] = field(default_factory=dict, compare=False, repr=False)
+    """by address, of the processes that are listed"""
 
     async def read(self, at: datetime) -> RawScrape:
         try:
@@ -77,7 +80,13 @@ class Services:
             return RawScrape(at, (), all_missing(self.metrics, error) | rails)
         wanted = {metric.service for metric in self.metrics} | {rail.service for rail in self.guard_rails}
         addresses = sorted({one.address for one in listed if one.service in wanted})
-        found = await asyncio.gather(*(_page_or_error(address, self.limits) for address in addresses))
+        self._forget(addresses)
+        found = await asyncio.gather(
+            *(
+                _page_or_error(address, self.limits, self.outlines.setdefault(address, Outline()))
+                for address in addresses
+            )
+        )
         pages = dict(zip(addresses, found, strict=True))
         readings: list[Reading] = []
         missing: dict[str, str] = {}
@@ -96,6 +105,11 @@ class Services:
             except EvidenceError as error:
                 missing[column(rail)] = missing_because(error)
         return RawScrape(at, tuple(readings), missing, guard_rails)
+
+    def _forget(self, addresses: Collection[str]) -> None:
+        """Processes come and go; what is remembered of them goes with them."""
+        for gone in self.outlines.keys() - set(addresses):
+            del self.outlines[gone]
 
     def _of(self, listed: list[Listed], service: str, version: str) -> list[Listed]:
         """The processes of one version; at least one. Raises TargetVanishedError."""
@@ -149,24 +163,24 @@ def reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Ar
     return Reading(arm, metric.name, address, counts or Counts(), started=page.started())
 
 
-async def _page_or_error(address: str, limits: Limits) -> Page | EvidenceError:
+async def _page_or_error(address: str, limits: Limits, outline: Outline) -> Page | EvidenceError:
     try:
-        return await _page(address, limits)
+        return await _page(address, limits, outline)
     except EvidenceError as error:
         return error
 
 
-async def _page(address: str, limits: Limits) -> Page:
+async def _page(address: str, limits: Limits, outline: Outline) -> Page:
     """Raises TargetVanishedError when nobody answers there, EvidenceError when it is no page of metrics."""
     url = address if "://" in address else f"http://{address}/metrics"
     try:
         status, body = await fetch(url, limits)
     except EvidenceError as error:
         raise TargetVanishedError(error.what, where=error.where, remedy=error.remedy) from error
-    if status != httpx.codes.OK:
+    if status != HTTPStatus.OK:
         raise TargetVanishedError(
             f"no page: expected status 200, got {status}",
             where=url,
             remedy="look whether it is up and answers there",
         )
-    return Page.parse(body.decode("utf-8", errors="replace"), where=url)
+    return outline.read(body.decode("utf-8", errors="replace"), where=url)

@@ -5,7 +5,8 @@ Rules, in the order in which they are asked:
 1. FAIL when the mean over the metrics of the evidence against "not worse than stable" reaches 1/false_alarm.
    At any time, also in a soak. The mean of e-values is one, so the false alarm is that of the whole gate.
 2. INCONCLUSIVE when an arm of a metric could not be read for longer than stale_seconds, or when the canary had
-   UNCOMPARED_REQUESTS while stable, which should be beside it, had none. Missing is not zero.
+   UNCOMPARED_REQUESTS while stable, which should be beside it, had none. Missing is not zero: what stable had in a
+   sample that could not be read is not known to be none, and stale_seconds bounds that.
 3. PASS when minimum_seconds are over, nothing is missing, and every metric has its minimum_requests and
    evidence of 1/false_pass against "worse than tolerated". Worse than tolerated means: tolerated_odds times
    stable's rate or more, and absolute_tolerance or more. Half of the bets are on each part. So a canary
@@ -151,7 +152,8 @@ class Judge:
         if stale:
             return decided(Verdict.INCONCLUSIVE, stale)
         for name, one in state.metrics.items():
-            if name not in self._alone and one.uncompared >= UNCOMPARED_REQUESTS:
+            is_known = name not in self._alone and f"stable/{name}" not in sample.missing
+            if is_known and one.uncompared >= UNCOMPARED_REQUESTS:
                 return decided(
                     Verdict.INCONCLUSIVE,
                     Cause.NO_TRAFFIC.says(

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from roundtrip.errors import GateError, StaleTokenError
+from roundtrip.gates import turns
 from roundtrip.gates.error_tracking import Tracker
 from roundtrip.gates.evidence import Decision
 from roundtrip.gates.gate import GateSetup, recorded_verdict, run_gate
@@ -44,12 +45,13 @@ async def judge(
     authorize: Authorize,
 ) -> Decision:
     """Judge one gate to its verdict, which is never None. Raises GateError, LedgerError, TargetError, SecretError."""
-    known = await asyncio.to_thread(recorded_verdict, release.ledger, release.id, gate_id)
-    if known is not None:
-        say(f"{gate_id}: decided before: {known.reason}")
-        return known
-    setup = await asyncio.to_thread(_setup, release, stage, gate, gate_id)
-    addresses = await asyncio.to_thread(release.target(stage).addresses)
+    async with turns.opening():
+        known = await asyncio.to_thread(recorded_verdict, release.ledger, release.id, gate_id)
+        if known is not None:
+            say(f"{gate_id}: decided before: {known.reason}")
+            return known
+        setup = await asyncio.to_thread(_setup, release, stage, gate, gate_id)
+        addresses = await asyncio.to_thread(release.target(stage).addresses)
     versions = Versions(canary=setup.canary, stable=setup.stable)
     read_from = sources(
         setup.gate,
