@@ -1,11 +1,12 @@
 """Where the releases of the benchmark happen: one environment on this machine, both versions built once.
 
 Everything is what a release uses: the platform, its builds, the local target, the clients, the plan's gates. Each kind
-of release has an environment of its own, a copy of `local_production` with another name.
+of release has an environment of its own, a copy of `local_production` with another name, that begins empty.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -120,6 +121,9 @@ def _built(machine: Machine, fault: str) -> dict[str, str]:
 
 def _up(machine: Machine, stable: Mapping[str, str], environment: Environment) -> None:
     target = machine.target(STAGE)
+    # A release that was cut off may have left its state behind, and the next one has to start as the first one did.
+    target.infrastructure.down()
+    shutil.rmtree(machine.home.environment(environment.name), ignore_errors=True)
     target.infrastructure.up()
     version = machine.plan.from_version
     desired = whole(version, machine.plan, stable, target.configurations(version))
