@@ -11,9 +11,9 @@ import argparse
 import numpy as np
 
 from benchmarks.judges.measuring import OURS, our_gates
+from benchmarks.judges.tables import alarm_cell
 from benchmarks.judges.traffic import NOISES, REPLICA_NOISES, Cell
 from roundtrip.gates.history import judged
-from roundtrip.gates.summary import wilson
 
 BATCH = 1000
 
@@ -32,12 +32,8 @@ def main() -> None:
     for batch in range(options.batches):
         failed = judged(gate, {"errors": cell.harmless(BATCH, options.seed + batch)}).failed
         alarms, runs = alarms + int(np.isfinite(failed).sum()), runs + BATCH
-        low, high = (100 * edge for edge in wilson(alarms, runs))
-        share = 100 * alarms / runs
-        print(
-            f"{cell.name}, {cell.per_second:g}/s: {alarms} of {runs}: {share:.2f} % ({low:.2f}–{high:.2f})",
-            flush=True,
-        )
+        share = alarm_cell(alarms, runs, digits=2)
+        print(f"{cell.name}, {cell.per_second:g}/s: {alarms} of {runs}: {share} %", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ part of a burst and of a whole one. The block stays two bursts long.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.judges.measuring import OURS, joined, our_gates
-from benchmarks.judges.tables import delay_cell
+from benchmarks.judges.tables import alarm_cell, delay_cell
 from benchmarks.judges.traffic import NOISES, Cell
-from roundtrip.gates import history
-from roundtrip.gates.summary import wilson
+from roundtrip.gates import many
+from roundtrip.gates.history import judged
 
 PAUSES = (0.25, 0.5, 1.0)
 HARM = 0.02
@@ -23,11 +24,11 @@ HARMFUL_RUNS = 100
 CELLS = (("per arm, rare, 10 s", 50.0), ("per arm, 10 s", 5.0))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.pauses", description=__doc__)
     parser.add_argument("--runs", type=int, default=2000, help="without harm")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     noises = {noise.name: noise for noise in NOISES}
     print("| traffic | pause, bursts | false alarms, % | FAIL at 2 % | PASS |\n|---|---|---|---|---|")
     for name, rate in CELLS:
@@ -36,12 +37,11 @@ def main() -> None:
         arms = joined([harmless, cell.harmful(HARM, HARMFUL_RUNS, options.seed)])
         gate = our_gates(cell)[OURS[2]]
         for pause in PAUSES:
-            with patch.object(history, "GUARD_BURSTS", pause):
-                outcomes = history.judged(gate, {"errors": arms})
+            with patch.object(many, "GUARD_BURSTS", pause):
+                outcomes = judged(gate, {"errors": arms})
             failed, harmful = outcomes.failed[: options.runs], outcomes.failed[options.runs :]
             alarms = int(np.isfinite(failed).sum())
-            low, high = wilson(alarms, options.runs)
-            share = f"{100 * alarms / options.runs:.2f} ({100 * low:.2f}–{100 * high:.2f})"
+            share = alarm_cell(alarms, options.runs, digits=2)
             passed = delay_cell(outcomes.passed[: options.runs])
             print(
                 f"| {name}, {rate:g}/s | {pause:g} | {share} | {delay_cell(harmful)} | {passed} |", flush=True

@@ -43,7 +43,7 @@ def _print_alarms(results: Results, rate: float) -> None:
     _print_row("judge", *(where.name for where in results))
     _print_row(*["---"] * (len(results) + 1))
     for judge in next(iter(results.values())):
-        _print_row(judge, *(alarm_cell(found[judge]) for found in results.values()))
+        _print_row(judge, *(alarm_cell(one[judge].false_alarms, one[judge].runs) for one in results.values()))
 
 
 def print_targets(results: Results) -> None:
@@ -102,9 +102,10 @@ def _speed_targets(results: Results) -> Iterator[Target]:
                 yield what, _where(where), f"≤ {_seconds(wanted)}", _seconds(got), is_met
 
 
-def alarm_cell(one: Measured) -> str:
-    low, high = wilson(one.false_alarms, one.runs)
-    return f"{100 * one.false_alarms / one.runs:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+def alarm_cell(alarms: int, runs: int, *, digits: int = 1) -> str:
+    """The share in percent, with its interval."""
+    share, low, high = (f"{100 * one:.{digits}f}" for one in (alarms / runs, *wilson(alarms, runs)))
+    return f"{share} ({low}–{high})"
 
 
 def delay_cell(delays: Floats | None) -> str:

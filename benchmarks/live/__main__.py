@@ -91,8 +91,7 @@ def _faults(kind: str, done: Sequence[Ended]) -> str:
         "| --- | --- | --- | --- | --- |",
         *(f"| {what} | {told} |" for what, told in rows),
         "",
-        f"failed requests that the new version did not answer: {sum(one.failed_elsewhere for one in done)}; "
-        f"steps that were tried again: {sum(one.retried for one in done)}",
+        f"failed requests that the new version did not answer: {sum(one.failed_elsewhere for one in done)}",
     ]
     return "\n".join(lines)
 
@@ -107,8 +106,7 @@ def _harmless(done: Sequence[Ended]) -> str:
     ]
     if seconds:
         lines.append(f"seconds to PROMOTED: {_quantiles(seconds)} (median, 95th percentile, worst, n)")
-    failed, retried = sum(one.failed_elsewhere for one in done), sum(one.retried for one in done)
-    lines.append(f"failed requests: {failed}; steps that were tried again: {retried}")
+    lines.append(f"failed requests: {sum(one.failed_elsewhere for one in done)}")
     return "\n".join(lines)
 
 

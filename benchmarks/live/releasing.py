@@ -3,24 +3,21 @@
 The waves, the flags, the soak and the promotion are those of the plan, by the same functions that the DAG's tasks call; no
 checklist, signing or staging comes before them, and the gates are judged in this process instead of a triggerer. The soak
 is the environment's. Taking back is section 4 of the plan whenever a gate did not pass; a promoted release is only
-converged back, since the next one starts where this one did. A step that fails and may be tried again is, as Airflow does
-it: up to RETRIES times, RETRY_SECONDS apart. How often is counted.
+converged back, since the next one starts where this one did.
+Nothing is tried again, as Airflow would: what fails ends the benchmark with its error.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
-from benchmarks.live.stage import STAGE
-from roundtrip.errors import RoundtripError
 from roundtrip.gates.evidence import Decision, Verdict
-from roundtrip.ledger.ledger import Event
-from roundtrip.plan.deployment import Deployment, mixed
+from roundtrip.gates.gate import samples
+from roundtrip.plan.deployment import mixed
+from roundtrip.production.rollout import SOAK_GATE, STAGE, holder, wave_gate
 from roundtrip.release import Release
 from roundtrip.rollback import proving, restoring, state
 from roundtrip.rollout import snapshots
@@ -30,9 +27,6 @@ from roundtrip.traffic.account import TrafficAccount
 from roundtrip.traffic.rate import ask_for_traffic, traffic_folder
 
 COVER_SECONDS = 30.0
-RETRIES = 5
-RETRY_SECONDS = 2.0
-SOAK = "production.soak"
 
 
 @dataclass(frozen=True)
@@ -56,8 +50,6 @@ class Ended:
     """from the sample that made the gate FAIL until everything was proven restored"""
     failed_elsewhere: int
     """failed requests that another version, or nobody, answered"""
-    retried: int
-    """steps that had to be tried again"""
 
     @property
     def is_promoted(self) -> bool:
@@ -66,57 +58,34 @@ class Ended:
 
 def carry_out(release: Release, say: Callable[[str], None], *, slow_is_bad: bool) -> Ended:
     """Release, and come back to where it began. What is bad of an answer: that it failed, or that it was slow."""
-    began, steps = datetime.now(UTC), Steps(say)
+    began = datetime.now(UTC)
     before = snapshots.take(release, STAGE)
-    stopped = _forward(release, before, steps)
+    stopped = _forward(release, before, say)
     seconds = (datetime.now(UTC) - began).total_seconds()
     if stopped is None or not _has_published_stable(release):
-        steps.take(lambda: _converge_back(release, before))
+        _converge_back(release, before)
     else:
-        _take_back(release, stopped, steps)
+        _take_back(release, stopped)
     ask_for_traffic(release.home, release.environments, full=None)
-    return _ended(release, began, stopped, seconds, steps.retried, slow_is_bad=slow_is_bad)
+    return _ended(release, began, stopped, seconds, slow_is_bad=slow_is_bad)
 
 
-class Steps:
-    """Takes one step after the other, each again when it may be."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.retried = 0
-
-    def take(self, step: Callable[[], object]) -> None:
-        """Raises what the last attempt raised."""
-        for left in reversed(range(RETRIES + 1)):
-            try:
-                step()
-            except RoundtripError as error:
-                if not (error.retriable and left):
-                    raise
-                self.retried += 1
-                self.say(f"tried again after: {error}")
-                time.sleep(RETRY_SECONDS)
-            else:
-                return
-
-
-def _forward(release: Release, before: snapshots.Snapshot, steps: Steps) -> str | None:
+def _forward(release: Release, before: snapshots.Snapshot, say: Callable[[str], None]) -> str | None:
     """The gate that did not pass; None when the release was promoted."""
     plan, new = release.plan, new_release(release, STAGE)
     off, on = (dict.fromkeys(plan.flags, value) for value in (False, True))
 
-    def placed(deployment: Deployment, holder: str) -> None:
-        steps.take(lambda: deploy(release, STAGE, deployment, holder=holder))
-
     for wave in plan.waves():
-        gate_id = f"production.wave_{wave.number}"
-        placed(mixed(before.deployment, new, plan, wave).with_flags(off), gate_id)
-        if _judged(release, plan.production.gate, gate_id, steps.say) is not Verdict.PASS:
+        desired = mixed(before.deployment, new, plan, wave).with_flags(off)
+        deploy(release, STAGE, desired, holder=holder(wave.number))
+        gate_id = wave_gate(wave.number)
+        if _judged(release, plan.production.gate, gate_id, say) is not Verdict.PASS:
             return gate_id
-    placed(mixed(before.deployment, new, plan, plan.waves()[-1]).with_flags(on), "production.flags_on")
-    if _judged(release, plan.production.soak_gate, SOAK, steps.say) is not Verdict.PASS:
-        return SOAK
-    placed(new.with_flags(on), "production.promote")
+    desired = mixed(before.deployment, new, plan, plan.waves()[-1]).with_flags(on)
+    deploy(release, STAGE, desired, holder="production.flags_on")
+    if _judged(release, plan.production.soak_gate, SOAK_GATE, say) is not Verdict.PASS:
+        return SOAK_GATE
+    deploy(release, STAGE, new.with_flags(on), holder="production.promote")
     return None
 
 
@@ -128,7 +97,7 @@ def _judged(release: Release, gate: str, gate_id: str, say: Callable[[str], None
     return decision.verdict
 
 
-def _take_back(release: Release, gate_id: str, steps: Steps) -> None:
+def _take_back(release: Release, gate_id: str) -> None:
     restoring.begin(release, f"gate {gate_id} did not pass")
     for step in (
         restoring.pull_traffic,
@@ -140,7 +109,7 @@ def _take_back(release: Release, gate_id: str, steps: Steps) -> None:
         proving.restore_main,
         proving.verify_restored,
     ):
-        steps.take(partial(step, release))
+        step(release)
 
 
 def _converge_back(release: Release, before: snapshots.Snapshot) -> None:
@@ -159,7 +128,6 @@ def _ended(
     began: datetime,
     stopped: str | None,
     seconds: float,
-    retried: int,
     *,
     slow_is_bad: bool,
 ) -> Ended:
@@ -174,7 +142,8 @@ def _ended(
     bad = sorted((one.at, one.sent_at) for one in (slow if slow_is_bad else ours))
     verdict = release.ledger.last(release.id, "gate.verdict", stopped) if stopped else None
     pulled = release.ledger.last(release.id, "gate.pulled", stopped) if stopped else None
-    breach = _breach(release, stopped) if verdict and verdict.data["verdict"] == "FAIL" else None
+    is_fail = verdict is not None and verdict.data["verdict"] == "FAIL"
+    breach = samples(release.ledger, release.id, stopped)[-1] if stopped and is_fail else None
     restored = release.ledger.last(release.id, "rollback.verified")
     return Ended(
         release=release.id,
@@ -187,14 +156,7 @@ def _ended(
         pulled_at=pulled.at if pulled else None,
         restored_seconds=(restored.at - breach.at).total_seconds() if restored and breach else None,
         failed_elsewhere=len(failures) - len(ours),
-        retried=retried,
     )
-
-
-def _breach(release: Release, gate_id: str | None) -> Event | None:
-    samples = release.ledger.events(release.id, kind="gate.sample")
-    of_gate = [event for event in samples if (event.key or "").rpartition("#")[0] == gate_id]
-    return of_gate[-1] if of_gate else None
 
 
 def _environment(release: Release) -> str:

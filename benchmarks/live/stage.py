@@ -16,6 +16,7 @@ from roundtrip.build.artefacts import AT_ONCE, build_service
 from roundtrip.commands.prepare import (
     INCLUDE,
     ROOT,
+    SETUP,
     Machine,
     make_keys,
     publish_stable,
@@ -27,13 +28,11 @@ from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan, Replicas
+from roundtrip.production.rollout import STAGE
 from roundtrip.release import Release
-from roundtrip.targets.local.target import LocalTarget
 
-STAGE = "production"
 HOME = ROOT / ".roundtrip" / "live"
 PLAN = "top_tier_trading_1_1_0"
-SETUP = "setup"
 HARMLESS = "harmless"
 AGAIN = "1.1.1"
 """what 1.1.0 is called when it is released once more over itself"""
@@ -51,7 +50,7 @@ class Place:
         """The release of this number, its builds reused; ids go on where an earlier run of the benchmark ended."""
         machine = self.machine
         environment = machine.environment(STAGE)
-        release = _release(machine, f"{environment.name}.{number}")
+        release = machine.release(f"{environment.name}.{number}")
         for service, digest in self.bundles.items():
             data = {"service": service, "version": machine.plan.to_version, "digest": digest, "reused": True}
             release.ledger.append_once(
@@ -109,7 +108,7 @@ def over_itself(plan: Plan) -> Plan:
 def _built(machine: Machine, fault: str) -> dict[str, str]:
     """The new version's bundles with `fault` in them, or without one; built by the product's own steps."""
     commit = lay_platform(machine.home.repository, machine.plan, fault=fault)
-    release = _release(machine, f"build-{commit[:12]}")
+    release = machine.release(f"build-{commit[:12]}")
     data = {"commit": commit, "branch": machine.plan.repository.working_branch}
     release.ledger.append_once(release.id, "candidate.chosen", commit, data)
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -130,18 +129,3 @@ def _up(machine: Machine, stable: Mapping[str, str], environment: Environment) -
     token = machine.ledger.take_token(environment.name, release=SETUP, holder="benchmark")
     target.converge(desired.with_flags(dict.fromkeys(machine.plan.flags, False)), token)
     start_traffic(machine, STAGE)
-
-
-def _release(machine: Machine, name: str) -> Release:
-    def open_target(_: Environment) -> LocalTarget:
-        return machine.target(STAGE)
-
-    return Release(
-        id=name,
-        plan=machine.plan,
-        environments=machine.environments,
-        ledger=machine.ledger,
-        home=machine.home,
-        secrets=machine.secrets,
-        open_target=open_target,
-    )

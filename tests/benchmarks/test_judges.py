@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.judges import pauses
 from benchmarks.judges.__main__ import cells
 from benchmarks.judges.measuring import joined, measured, tuned
 from benchmarks.judges.peers import Argo, Flagger, Kayenta
@@ -230,3 +231,11 @@ def test_a_gates_samples_become_a_recording(tmp_path: Path) -> None:
     assert json.loads(written[0]) == {"began": noon.isoformat(), "from": "gate wave-1", "service": "api"}
     with pytest.raises(EvidenceError, match="no metric of that service"):
         of_samples(of_ledger(ledger, "1", "wave-1"), "1.1.0", "1.0.0", "workers")
+
+
+def test_each_pause_between_blocks_gives_times_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    pauses.main(["--runs", "5"])
+    rows = [row.split("|") for row in capsys.readouterr().out.splitlines()[2:]]
+    assert [float(row[2]) for row in rows] == [*pauses.PAUSES, *pauses.PAUSES]
+    for same_traffic in (rows[:3], rows[3:]):
+        assert len({row[5] for row in same_traffic}) == len(pauses.PAUSES)

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
-from servers import free_port
+from servers import free_port, until_ready
 
 from roundtrip.toolchain.folders import digest_of, prepared
 from roundtrip.toolchain.programs import uv
@@ -126,7 +125,7 @@ def bugsink(folder: Path, cache: Path, *, projects: int) -> Iterator[BugsinkServ
         )
     server = BugsinkServer(f"http://{address}", folder, reporter=reporter, **made)
     try:
-        _until_ready(server)
+        until_ready(f"{server.url}/health/ready", folder / "bugsink.log")
         yield server
     finally:
         reporter.kill()
@@ -149,15 +148,3 @@ def _installed(cache: Path) -> Path:
 
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return prepared(cache / digest_of(LOCK.read_bytes(), version), make)
-
-
-def _until_ready(server: BugsinkServer) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
-        try:
-            if httpx.get(f"{server.url}/health/ready", trust_env=False).status_code < 500:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError((server.folder / "bugsink.log").read_text())

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from servers import free_port
+from servers import free_port, until_ready
 
 PROGRAM = shutil.which("prometheus")
 SCRAPE_SECONDS = 0.25
@@ -144,7 +144,8 @@ scrape_configs:
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen([PROGRAM, *arguments], stdout=log, stderr=log)
     try:
-        _until_ready(server)
+        headers = {"Authorization": login} if login else {}
+        until_ready(f"{server.url}/-/ready", folder / "prometheus.log", headers)
         if platform:
             server.until("count(up == 1)", len(server.pages))
         yield server
@@ -153,16 +154,3 @@ scrape_configs:
         process.wait(10)
         for page in server.pages:
             page.close()
-
-
-def _until_ready(server: PrometheusServer) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    headers = {"Authorization": server.authorization} if server.authorization else {}
-    while time.monotonic() < end:
-        try:
-            if httpx.get(f"{server.url}/-/ready", headers=headers, trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError((server.folder / "prometheus.log").read_text())

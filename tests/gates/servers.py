@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +16,7 @@ from threading import Thread
 
 import httpx
 
-START_SECONDS = 20
+START_SECONDS = 30
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -53,6 +53,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def until_ready(url: str, log: Path, headers: Mapping[str, str] | None = None) -> None:
+    """Returns once the server answers there with 200; fails with its log."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            if httpx.get(url, headers=headers, trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
 
 
 @dataclass

@@ -35,18 +35,19 @@ def counted(histories) -> Arms:
     return Arms(n, np.minimum(n, array[:, :, 2]), m, np.minimum(m, array[:, :, 3]))
 
 
-def alone(judge: Judge, arms: Arms, row: int) -> tuple[Verdict | None, float]:
-    """What the judge says of one of them, before the deadline ends it."""
-    state = judge.start()
+def alone(judge: Judge, arms: Arms, row: int, *metrics: str) -> tuple[Verdict | None, float]:
+    """What the judge says of one of them, before the deadline ends it; every one of `metrics` counts the same."""
     canary = stable = Counts()
-    state, _ = judge.fold(state, sample(0, (0, 0), (0, 0)), sample(0, (0, 0), (0, 0)).at)
-    for number in range(arms.canary.shape[1]):
-        canary += Counts(int(arms.canary[row, number]), int(arms.canary_bad[row, number]))
-        stable += Counts(int(arms.stable[row, number]), int(arms.stable_bad[row, number]))
-        one = sample(number + 1, (canary.total, canary.bad), (stable.total, stable.bad))
-        state, decision = judge.fold(state, one, one.at)
+    state = judge.start()
+    for number in range(arms.canary.shape[1] + 1):
+        if number > 0:
+            canary += Counts(int(arms.canary[row, number - 1]), int(arms.canary_bad[row, number - 1]))
+            stable += Counts(int(arms.stable[row, number - 1]), int(arms.stable_bad[row, number - 1]))
+        at = sample(number, (0, 0), (0, 0)).at
+        counted = (dict.fromkeys(metrics, arm) for arm in (canary, stable))
+        state, decision = judge.fold(state, Sample(number, at, at, *counted), at)
         if decision.verdict is not None:
-            return decision.verdict, number + 1.0
+            return decision.verdict, float(number)
     return None, float("inf")
 
 
@@ -73,35 +74,19 @@ def test_history_and_judge_come_to_the_same_verdict_at_the_same_moment(
     arms = counted(histories)
     outcomes = judged(plan, {"errors": arms})
     for row in range(len(histories)):
-        assert outcomes.verdict(row) == alone(Judge(plan), arms, row)
+        assert outcomes.verdict(row) == alone(Judge(plan), arms, row, "errors")
 
 
 def test_a_stable_arm_that_serves_nothing_ends_them_both():
     plan = gate()
     arms = counted([[(30, 0, 0, 0)] * 60])
     assert judged(plan, {"errors": arms}).verdict(0) == (Verdict.INCONCLUSIVE, 34.0)
-    assert alone(Judge(plan), arms, 0) == (Verdict.INCONCLUSIVE, 34.0)
+    assert alone(Judge(plan), arms, 0, "errors") == (Verdict.INCONCLUSIVE, 34.0)
 
 
 def of_stable(counts: list[tuple[int, int]]) -> Recorded:
     array = np.array(counts, dtype=np.int64)
     return Recorded(array[:, 0], np.minimum(array[:, 0], array[:, 1]))
-
-
-def beside_and_alone(judge: Judge, arms: Arms, row: int) -> tuple[Verdict | None, float]:
-    """What the judge says of one gate whose two metrics, one compared and one alone, count the same."""
-    canary = stable = Counts()
-    state = judge.start()
-    for number in range(-1, arms.canary.shape[1]):
-        if number >= 0:
-            canary += Counts(int(arms.canary[row, number]), int(arms.canary_bad[row, number]))
-            stable += Counts(int(arms.stable[row, number]), int(arms.stable_bad[row, number]))
-        at = sample(number + 1, (0, 0), (0, 0)).at
-        counted = (dict.fromkeys(("beside", "errors"), arm) for arm in (canary, stable))
-        state, decision = judge.fold(state, Sample(number + 1, at, at, *counted), at)
-        if decision.verdict is not None:
-            return decision.verdict, number + 1.0
-    return None, float("inf")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,7 +118,7 @@ def test_history_and_judge_agree_also_on_a_canary_that_runs_alone(
     for row in range(len(histories)):
         baseline = Baseline(Counts(int(recorded.total[row]), int(recorded.bad[row])))
         judge = Judge(plan, {"errors": baseline})
-        assert outcomes.verdict(row) == beside_and_alone(judge, arms, row)
+        assert outcomes.verdict(row) == alone(judge, arms, row, "beside", "errors")
         assert shorter.verdict(row) == outcomes.verdict(row)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import socketserver
 import threading
 from contextlib import suppress
@@ -16,6 +15,8 @@ from typing import Any, cast
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+
+from roundtrip.targets.local.ports import free_ports
 
 LOOPBACK = "127.0.0.1"
 
@@ -112,6 +113,4 @@ class Silent:
 
 def dead_port() -> int:
     """A port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]

@@ -79,6 +79,18 @@ class Machine:
     def target(self, stage: str) -> LocalTarget:
         return LocalTarget(self.environments[stage], self.plan, self.home, self.secrets)
 
+    def release(self, release_id: str) -> Release:
+        """A release on this machine, as its tasks are given it."""
+        return Release(
+            id=release_id,
+            plan=self.plan,
+            environments=self.environments,
+            ledger=self.ledger,
+            home=self.home,
+            secrets=self.secrets,
+            open_target=lambda environment: self.target(environment.stage),
+        )
+
 
 def state_folder() -> Home:
     """`ROUNDTRIP_HOME`, or `.roundtrip` beside the checkout."""
@@ -124,16 +136,7 @@ def open_recorded(release: str, say: Say) -> Release:
             remedy="./roundtrip status names the newest release, a dossier's title its own",
         )
     prefix = str(started.data["environments"]["staging"]).removesuffix("_staging")
-    machine = open_machine(str(started.data["plan"]), prefix, say)
-    return Release(
-        id=release,
-        plan=machine.plan,
-        environments=machine.environments,
-        ledger=machine.ledger,
-        home=machine.home,
-        secrets=machine.secrets,
-        open_target=lambda environment: machine.target(environment.stage),
-    )
+    return open_machine(str(started.data["plan"]), prefix, say).release(release)
 
 
 def make_keys(machine: Machine) -> None:

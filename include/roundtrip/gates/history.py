@@ -17,10 +17,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roundtrip.gates.blocks import MOST_LEAN, NOISE_SHAPE, log_chord
+from roundtrip.gates.blocks import MOST_LEAN, NOISE_SHAPE
 from roundtrip.gates.comparison import BLOCK_RATIOS, LULL_DEVIATIONS, Compared, ComparedInBursts
 from roundtrip.gates.evidence import Verdict
-from roundtrip.gates.many import Arms, Bets, Blocks, Flags, Floats, Ints, Recorded, log_mean
+from roundtrip.gates.many import (
+    Arms,
+    Bets,
+    BlockBets,
+    Flags,
+    Floats,
+    Ints,
+    Recorded,
+    absolute,
+    bounded,
+    log_mean,
+)
 from roundtrip.gates.many_alone import ManyAlone, ManyAloneInBursts
 from roundtrip.gates.sequential import UNCOMPARED_REQUESTS
 from roundtrip.plan.model import Gate, Metric
@@ -159,9 +170,7 @@ class _Many:
         self._against.grow(_relative(self._fail_ratios(), 1.0, pair))
         self._within_ratio.grow(_relative(self._rule.ratios, k, pair))
         if self._rule.parts:
-            parts = np.array(self._rule.parts)
-            n, x = counted[0][:, None], counted[1][:, None]
-            self._within_tolerance.grow(x * np.log(parts) - n * (tolerance * (parts - 1)))
+            self._within_tolerance.grow(absolute(self._rule.parts, tolerance, counted[:2]))
 
     def log_against(self) -> Floats:
         return self._against.log_value_with_restarts()
@@ -188,8 +197,7 @@ class _ManyInBursts(_Many):
     def __init__(self, metric: Metric, gate: Gate, arms: Arms) -> None:
         super().__init__(metric, gate, arms)
         gates = arms.canary.shape[0]
-        self._blocks = Blocks(4, gates, gate.burst_seconds or math.nan)
-        self._in_blocks = Bets(gates, BLOCK_RATIOS, self._rule.restarts)
+        self._in_blocks = BlockBets(4, gates, gate, BLOCK_RATIOS, self._rule.restarts)
         self._stretch = np.full(gates, -1, dtype=np.int64)
         self._lull = np.zeros((5, gates))
         """stable's total and bad, both again within the stretch, and what it lacks there"""
@@ -205,13 +213,7 @@ class _ManyInBursts(_Many):
         if rule.beyond_bursts:
             filled = self._without_lull(pair, rule.stretch(begins))
             self._against.grow(_relative(rule.beyond_bursts, rule.burst_ratio, filled))
-        self._in_blocks.begin_anew(rule.due(begins), self._blocks.open_first(begins))
-        full = self._blocks.fill(counted, begins, ends)
-        if not full.any():
-            return
-        self._settle(np.nonzero(full)[0])
-        self._in_blocks.begin_anew(rule.due(ends), full)
-        self._blocks.open_next(full, ends)
+        self._in_blocks.count(counted, begins, ends, rule.due, self._settled)
 
     def _without_lull(self, pair: Ints, stretch: int) -> Floats:
         """`comparison.Lull`: the pairs, with what stable lacks added to its bad ones."""
@@ -229,27 +231,23 @@ class _ManyInBursts(_Many):
         filled[3] += added
         return filled
 
-    def _settle(self, full: Ints) -> None:
+    def _settled(self, block: Ints, rows: Ints) -> Floats:
         rule, k = self._rule, self._rule.metric.tolerated_odds
-        n, x, m, y = self._blocks.counted[:, full]
-        size = np.minimum(n, m)
-        self._in_blocks.grow(_paired(BLOCK_RATIOS, (n, x, size), (m, y, size)), full)
+        n, x, m, y = block
         a = np.minimum(n, (m / k).astype(np.int64))
         pairs = _paired(rule.ratios_in_blocks, (m, y, (k * a).astype(np.int64)), (n, x, a))
-        self._within_ratio.grow(pairs, full)
+        self._within_ratio.grow(pairs, rows)
         if rule.parts:
-            bounded = _bounded(rule.parts, rule.metric.absolute_tolerance, rule.burst_ratio, n, x)
-            self._within_tolerance.grow(bounded, full)
+            within = bounded(rule.parts, rule.metric.absolute_tolerance, rule.burst_ratio, block[:2])
+            self._within_tolerance.grow(within, rows)
+        size = np.minimum(n, m)
+        return _paired(BLOCK_RATIOS, (n, x, size), (m, y, size))
 
     def log_against(self) -> Floats:
-        in_blocks = self._in_blocks.log_value_with_restarts()
-        if not self._rule.beyond_bursts:
-            return in_blocks
-        return log_mean(np.stack([super().log_against(), in_blocks], axis=1))
+        return self._in_blocks.log_against(super().log_against() if self._rule.beyond_bursts else None)
 
     def keep(self, alive: Flags) -> None:
         super().keep(alive)
-        self._blocks.keep(alive)
         self._in_blocks.keep(alive)
         self._stretch, self._lull = self._stretch[alive], self._lull[:, alive]
 
@@ -260,19 +258,6 @@ def _relative(ratios: Sequence[float], k: float, pair: Ints | Floats) -> Floats:
     m = np.where(n > 0, m, 1)
     r = np.array(ratios)
     factors: Floats = x * np.log(r / k) + (x + y) * np.log((k * n + m) / (r * n + m))
-    return factors
-
-
-def _bounded(ratios: Sequence[float], bound: float, burst_ratio: float, n: Ints, x: Ints) -> Floats:
-    """`blocks.bounded`; requests are few in kinds, so their chords are looked up."""
-    most = max(1.0, min(burst_ratio, 1 / bound))
-    kinds, where = np.unique(n, return_inverse=True)
-    each = [
-        x * math.log(f)
-        - np.array([log_chord(float(kind) * most * bound * (f - 1), most) for kind in kinds])[where]
-        for f in ratios
-    ]
-    factors: Floats = np.stack(each, axis=1)
     return factors
 
 

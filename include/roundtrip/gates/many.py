@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roundtrip.gates.blocks import BLOCK_BURSTS, GUARD_BURSTS
+from roundtrip.plan.model import Gate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -95,31 +96,63 @@ def log_mean(logs: Floats) -> Floats:
     return mean
 
 
-class Blocks:
-    """`blocks.Block` of many gates: total and bad of each arm, of shape (numbers, gates)."""
+class BlockBets:
+    """The bets on blocks of many gates: `blocks.Block` and the bets that grow when one is full, and begin anew between two."""
 
-    def __init__(self, numbers: int, gates: int, burst_seconds: float) -> None:
-        self.counted = np.zeros((numbers, gates), dtype=np.int64)
+    def __init__(self, numbers: int, gates: int, gate: Gate, ratios: Sequence[float], restarts: int) -> None:
+        self._counted = np.zeros((numbers, gates), dtype=np.int64)
+        """total and bad of each arm"""
         self._opens, self._closes = np.full(gates, math.nan), np.full(gates, math.nan)
-        self._length = burst_seconds
+        self._length = gate.burst_seconds or math.nan
+        self._bets = Bets(gates, ratios, restarts)
 
-    def open_first(self, begins: float) -> Flags:
-        """Which gates have their first block from now on."""
-        first: Flags = np.isnan(self._opens)
+    def count(
+        self,
+        counted: Ints,
+        begins: float,
+        ends: float,
+        due: Callable[[float], int],
+        settled: Callable[[Ints, Ints], Floats],
+    ) -> None:
+        """Count an interval. Of the blocks that are full with it, `settled` has the factors: counts and rows of gates."""
+        first = np.isnan(self._opens)
         self._opens[first], self._closes[first] = begins, begins + BLOCK_BURSTS * self._length
-        return first
-
-    def fill(self, counted: Ints, begins: float, ends: float) -> Flags:
-        """Which blocks are full with what was counted in an interval."""
-        self.counted += np.where(begins >= self._opens, counted, 0)
-        full: Flags = (self.counted[::2] > 0).all(axis=0) & (ends >= self._closes)
-        return full
-
-    def open_next(self, full: Flags, ends: float) -> None:
-        self.counted[:, full] = 0
+        self._bets.begin_anew(due(begins), first)
+        self._counted += np.where(begins >= self._opens, counted, 0)
+        full = (self._counted[::2] > 0).all(axis=0) & (ends >= self._closes)
+        if not full.any():
+            return
+        rows = np.nonzero(full)[0]
+        self._bets.grow(settled(self._counted[:, rows], rows), rows)
+        self._bets.begin_anew(due(ends), full)
+        self._counted[:, full] = 0
         self._opens[full] = ends + GUARD_BURSTS * self._length
         self._closes[full] = ends + BLOCK_BURSTS * self._length
 
+    def log_against(self, beyond: Floats | None) -> Floats:
+        """The evidence of the blocks, half of it on what is `beyond` bursts where a plan bounds them."""
+        in_blocks = self._bets.log_value_with_restarts()
+        return in_blocks if beyond is None else log_mean(np.stack([beyond, in_blocks], axis=1))
+
     def keep(self, alive: Flags) -> None:
-        self.counted = self.counted[:, alive]
+        self._counted = self._counted[:, alive]
         self._opens, self._closes = self._opens[alive], self._closes[alive]
+        self._bets.keep(alive)
+
+
+def absolute(ratios: Sequence[float], bound: float | Floats, counted: Ints) -> Floats:
+    """`eprocess.absolute`; a bound for all gates, or one for each."""
+    r, (n, x) = np.array(ratios), counted[:, :, None]
+    factors: Floats = x * np.log(r) - n * (np.asarray(bound)[..., None] * (r - 1))
+    return factors
+
+
+def bounded(ratios: Sequence[float], bound: float | Floats, burst_ratio: float, counted: Ints) -> Floats:
+    """`blocks.bounded`, ratios below 1: no chord is beyond a float. A bound for all gates, or one for each."""
+    r, (n, x) = np.array(ratios), counted[:, :, None]
+    limit = np.asarray(bound, dtype=np.float64)
+    inner = np.where((limit > 0) & (limit < 1), limit, 1.0)
+    most = np.maximum(1.0, np.minimum(burst_ratio, 1 / inner))[..., None]
+    chord = np.log1p(np.expm1(n * most * limit[..., None] * (r - 1)) / most)
+    factors: Floats = x * np.log(r) - chord
+    return factors

@@ -14,7 +14,7 @@ from roundtrip.gates.blocks import MEAN_STAKES
 from roundtrip.gates.comparison import TOLERATED_PARTS, Alone
 from roundtrip.gates.eprocess import BISECTIONS, PRIOR_REQUESTS, PRIOR_SHAPE
 from roundtrip.gates.evidence import Baseline, Counts
-from roundtrip.gates.many import Arms, Bets, Blocks, Flags, Floats, Ints, Recorded, log_mean
+from roundtrip.gates.many import Arms, Bets, BlockBets, Flags, Floats, Ints, Recorded, absolute, bounded
 from roundtrip.plan.model import Gate, Metric
 
 
@@ -54,12 +54,12 @@ class ManyAlone:
 
     def _bet(self, counted: Ints, begins: float, ends: float) -> None:  # noqa: ARG002
         self._bet_against(counted, begins, 1.0)
-        self._within_tolerance.grow(_absolute(TOLERATED_PARTS, self._tolerated, counted))
+        self._within_tolerance.grow(absolute(TOLERATED_PARTS, self._tolerated, counted))
 
     def _bet_against(self, counted: Ints, begins: float, times: float) -> None:
         """On more than so many times the expected rate."""
         self._against.begin_anew(self._rule.due(begins), np.ones(self._rows.size, dtype=bool))
-        self._against.grow(_absolute(self._fail_ratios(), times * self._expected, counted))
+        self._against.grow(absolute(self._fail_ratios(), times * self._expected, counted))
 
     def log_against(self) -> Floats:
         return self._against.log_value_with_restarts()
@@ -84,35 +84,24 @@ class ManyAloneInBursts(ManyAlone):
         self, metric: Metric, gate: Gate, arms: Arms, recorded: Recorded, bound_alarm: float
     ) -> None:
         super().__init__(metric, gate, arms, recorded, bound_alarm)
-        gates = arms.canary.shape[0]
-        self._blocks = Blocks(2, gates, gate.burst_seconds or math.nan)
-        self._in_blocks = Bets(gates, MEAN_STAKES, self._rule.restarts)
+        self._in_blocks = BlockBets(2, self._rows.size, gate, MEAN_STAKES, self._rule.restarts)
 
     def _bet(self, counted: Ints, begins: float, ends: float) -> None:
-        rule, limit = self._rule, self._gate.burst_ratio
-        if limit:
+        if limit := self._gate.burst_ratio:
             self._bet_against(counted, begins, limit)
-        self._in_blocks.begin_anew(rule.due(begins), self._blocks.open_first(begins))
-        full = self._blocks.fill(counted, begins, ends)
-        if not full.any():
-            return
-        where = np.nonzero(full)[0]
-        block = self._blocks.counted[:, where]
-        self._in_blocks.grow(_above(self._expected[where], block), where)
-        within = _bounded(TOLERATED_PARTS, self._tolerated[where], limit or math.inf, block)
-        self._within_tolerance.grow(within, where)
-        self._in_blocks.begin_anew(rule.due(ends), full)
-        self._blocks.open_next(full, ends)
+        self._in_blocks.count(counted, begins, ends, self._rule.due, self._settled)
+
+    def _settled(self, block: Ints, rows: Ints) -> Floats:
+        limit = self._gate.burst_ratio or math.inf
+        within = bounded(TOLERATED_PARTS, self._tolerated[rows], limit, block)
+        self._within_tolerance.grow(within, rows)
+        return _above(self._expected[rows], block)
 
     def log_against(self) -> Floats:
-        in_blocks = self._in_blocks.log_value_with_restarts()
-        if not self._gate.burst_ratio:
-            return in_blocks
-        return log_mean(np.stack([super().log_against(), in_blocks], axis=1))
+        return self._in_blocks.log_against(super().log_against() if self._gate.burst_ratio else None)
 
     def keep(self, alive: Flags) -> None:
         super().keep(alive)
-        self._blocks.keep(alive)
         self._in_blocks.keep(alive)
 
 
@@ -145,26 +134,9 @@ def _edge(is_out: Callable[[Floats], Flags], *, out: Floats, inside: Floats) -> 
     return out
 
 
-def _absolute(ratios: Sequence[float], bound: Floats, counted: Ints) -> Floats:
-    """`eprocess.absolute`."""
-    r, (n, x) = np.array(ratios), counted[:, :, None]
-    factors: Floats = x * np.log(r) - n * bound[:, None] * (r - 1)
-    return factors
-
-
 def _above(bound: Floats, counted: Ints) -> Floats:
     """`blocks.above`."""
     n, x = counted
     excess = x / (n * bound) - 1
     factors: Floats = np.log1p(np.array(MEAN_STAKES) * excess[:, None])
-    return factors
-
-
-def _bounded(ratios: Sequence[float], bound: Floats, burst_ratio: float, counted: Ints) -> Floats:
-    """`blocks.bounded`, ratios below 1: no chord is beyond a float."""
-    r, (n, x) = np.array(ratios), counted[:, :, None]
-    inner = np.where((bound > 0) & (bound < 1), bound, 1.0)
-    most = np.maximum(1.0, np.minimum(burst_ratio, 1 / inner))[:, None]
-    chord = np.log1p(np.expm1(n * most * bound[:, None] * (r - 1)) / most)
-    factors: Floats = x * np.log(r) - chord
     return factors
