@@ -82,6 +82,10 @@ class StaleEvidenceError(EvidenceError):
     cause = "evidence-too-old"
 
 
+class RequestLimitError(EvidenceError):
+    """A request for evidence took longer than its limit."""
+
+
 class TargetVanishedError(EvidenceError):
     """A process that should be read is not listed, or does not answer."""
 

@@ -14,13 +14,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from steps.section_step import RETRIES, RETRY_DELAY, ended_by
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-RETRIES = 2
-RETRY_DELAY = timedelta(seconds=2)
 TIMEOUT = timedelta(minutes=2)
 
 
@@ -61,8 +60,7 @@ class GateActionStep(BaseOperator):
             plan = load_plan(INCLUDE / "plans" / f"{self.plan}.yaml")
             done = act(open_ledger(home()), plan, wanted, overrides_by=overrides_by, now=utc_now())
         except RoundtripError as error:
-            kind = AirflowException if error.retriable else AirflowFailException
-            raise kind(str(error)) from error
+            raise ended_by(error) from error
         self.log.info(
             "%s: %s. The gate hears it with its next sample and says so in its log.",
             wanted.gate_id,

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from roundtrip.errors import RoundtripError
     from roundtrip.release import Release
 
 RETRIES = 2
@@ -86,8 +87,13 @@ class SectionStep(BaseOperator):
             _function(self.call)(release, **self.arguments)
         except RoundtripError as error:
             release.ledger.append(release.id, "task.failed", {"task": self.task_id, "error": str(error)})
-            kind = AirflowException if error.retriable else AirflowFailException
-            raise kind(str(error)) from error
+            raise ended_by(error) from error
+
+
+def ended_by(error: RoundtripError) -> AirflowException:
+    """What ends the task in Airflow: it is tried again only where that can help."""
+    kind = AirflowException if error.retriable else AirflowFailException
+    return kind(str(error))
 
 
 def _function(path: str) -> Any:

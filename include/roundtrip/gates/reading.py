@@ -18,7 +18,7 @@ from typing import Protocol
 
 import aiohttp
 
-from roundtrip.errors import EvidenceError
+from roundtrip.errors import EvidenceError, RequestLimitError
 from roundtrip.gates.evidence import ARMS, Arm
 from roundtrip.gates.fold import RawScrape
 from roundtrip.plan.model import Metric
@@ -35,10 +35,6 @@ class Limits:
 
 STOOD_STILL_SECONDS = 0.25
 """An event loop that notices a limit so much later was busy with something else, or had no processor."""
-
-
-class RequestLimitError(EvidenceError):
-    """A request took longer than its limit."""
 
 
 class Source(Protocol):
