@@ -297,7 +297,7 @@ def _end(machine: Machine, follower: Follower, outcome: str, *, keep_up: bool) -
     """The last line of standard output."""
     if not keep_up:
         prepare.stop_everything(machine.home)
-    dossier = machine.home.release(follower.release) / "dossier.html"
+    dossier = machine.home.dossier(follower.release)
     plan, page = machine.plan, dossier if dossier.exists() else "none"
     sys.stdout.write(f"{outcome} plan={plan.name} version={plan.to_version} dossier={page}\n")
     sys.stdout.flush()
