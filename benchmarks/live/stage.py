@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from benchmarks.live.renumbering import renumbered
 from roundtrip.build.artefacts import AT_ONCE, build_service
 from roundtrip.commands.prepare import (
     INCLUDE,
@@ -35,7 +36,7 @@ HOME = ROOT / ".roundtrip" / "live"
 PLAN = "top_tier_trading_1_1_0"
 HARMLESS = "harmless"
 AGAIN = "1.1.1"
-"""what 1.1.0 is called when it is released once more over itself"""
+"""what 1.1.0 is called when it is released once more over itself, with no other change"""
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,14 @@ def place(kind: str) -> Iterator[Place]:
     plan = load_plan(INCLUDE / "plans" / f"{PLAN}.yaml")
     machine = Machine(home, plan, {STAGE: environment}, print)
     make_keys(machine)
+    commit = lay_platform(home.repository, plan, fault="" if kind == HARMLESS else kind)
     if kind == HARMLESS:
-        made = _built(machine, "")
-        machine = Machine(home, over_itself(plan), {STAGE: environment}, print)
-        stable = made
+        stable = _built(machine, commit)
+        commit = renumbered(home.repository, plan, commit, AGAIN)
+        machine = replace(machine, plan=over_itself(plan))
     else:
-        made = _built(machine, kind)
         stable = publish_stable(machine)
+    made = _built(machine, commit)
     try:
         _up(machine, stable, environment)
         yield Place(machine, made)
@@ -105,10 +107,9 @@ def over_itself(plan: Plan) -> Plan:
     return plan.model_copy(update={"services": services, **versions})
 
 
-def _built(machine: Machine, fault: str) -> dict[str, str]:
-    """The new version's bundles with `fault` in them, or without one; built by the product's own steps."""
-    commit = lay_platform(machine.home.repository, machine.plan, fault=fault)
-    release = machine.release(f"build-{commit[:12]}")
+def _built(machine: Machine, commit: str) -> dict[str, str]:
+    """The bundles of the plan's new version from the commit, built by the product's own steps."""
+    release = machine.release(f"build-{machine.plan.to_version}-{commit[:12]}")
     data = {"commit": commit, "branch": machine.plan.repository.working_branch}
     release.ledger.append_once(release.id, "candidate.chosen", commit, data)
     with ThreadPoolExecutor(AT_ONCE) as pool:
