@@ -188,7 +188,8 @@ def test_a_canary_that_ran_alone_is_shown_with_what_was_recorded_and_when(tmp_pa
     told = Told(tmp_path)
     told.opened()
     gate = told.plan.gates["wave"].model_dump(mode="json")
-    first, second = (metric["name"] for metric in gate["metrics"][:2])
+    first, second, third = (*(metric["name"] for metric in gate["metrics"][:2]), "another")
+    hours = {str(hour): [{"total": 500, "bad": 1}] * 7 for hour in (13, 14, 15, 22)}
     recorded = {
         first: {
             "total": 2000,
@@ -197,6 +198,13 @@ def test_a_canary_that_ran_alone_is_shown_with_what_was_recorded_and_when(tmp_pa
             "until": "2026-01-01T14:10:30+00:00",
         },
         second: {"total": 0, "bad": 0},
+        third: {
+            "total": 14_000,
+            "bad": 28,
+            "since": "2025-12-25T14:00:00+00:00",
+            "until": "2026-01-01T14:00:00+00:00",
+            "by_hour": hours,
+        },
     }
     started = {
         "environment": STAGING,
@@ -206,17 +214,21 @@ def test_a_canary_that_ran_alone_is_shown_with_what_was_recorded_and_when(tmp_pa
         "baselines": recorded,
     }
     told.say("gate.started", started, "soak")
+    told.say("gate.sample", {"number": 0, "at": "2026-01-01T14:30:00+00:00"}, "soak#0")
     evidence = {"canary": {"total": 9, "bad": 0}, "stable": {"total": 2000, "bad": 4}}
     verdict = {
         "verdict": "PASS",
         "reason": "",
-        "metrics": {first: evidence, second: evidence},
+        "metrics": {first: evidence, second: evidence, third: evidence},
         "seconds": 6.0,
     }
     told.say("gate.verdict", verdict, "soak")
     text = words(parsed(written(told, tmp_path)))
     assert "recorded of stable 2026-01-01 14:02:00 to 2026-01-01 14:10:30 UTC 4 of 2000 (0.20 %)" in text
     assert "recorded of stable: nothing" in text
+    assert (
+        "recorded of stable between 13:00 and 16:00 UTC on 7 days (2025-12-25 14:00 to 2026-01-01 14:00) 21 of 10500 (0.20 %)"
+    ) in text
 
 
 def test_samples_that_cannot_be_judged_do_not_keep_the_page_from_being_written(tmp_path: Path) -> None:

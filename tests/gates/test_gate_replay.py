@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from arms import gate, metric
+from arms import NOON, gate, metric
 from test_gate_run import World, run, setup
 
 from roundtrip.errors import EvidenceError
@@ -31,11 +32,20 @@ def alone() -> GateSetup:
     return setup(gate(minimum_seconds=20), baselines={"errors": Baseline(Counts(20_000, 9))})
 
 
+def by_hour() -> GateSetup:
+    """NOON is in the middle of these hours, so all of them are compared with."""
+    recorded = {hour: (Counts(20_000, 9), Counts(10_000, 40)) for hour in (11, 12, 13)}
+    baseline = Baseline.of_hours(recorded, NOON - timedelta(days=2), NOON)
+    return setup(gate(minimum_seconds=20), baselines={"errors": baseline})
+
+
 CASES = {
     "PASS": (World, setup, Verdict.PASS),
     "FAIL": (lambda: World(canary_bad=5), setup, Verdict.FAIL),
     "INCONCLUSIVE": (gone, setup, Verdict.INCONCLUSIVE),
     "alone": (lambda: World(per_second=50), alone, Verdict.PASS),
+    "alone, by the hour": (lambda: World(per_second=50), by_hour, Verdict.PASS),
+    "alone, worse by the hour": (lambda: World(canary_bad=2), by_hour, Verdict.FAIL),
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -13,6 +14,8 @@ from roundtrip.dossier.evidence import Point, replay
 from roundtrip.dossier.plots import errors_plot, evidence_plot
 from roundtrip.errors import EvidenceError
 from roundtrip.gates.evidence import Baseline
+from roundtrip.gates.hours import Beside
+from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.checked import seconds_in_words
 from roundtrip.narrative.story import MISSING, GateStory, Story
 from roundtrip.narrative.timeline import acted
@@ -29,7 +32,7 @@ class MetricView:
     name: str
     canary: str
     stable: str
-    """beside the canary; where that ran alone what earlier gates recorded, and when"""
+    """beside the canary; where that ran alone what is recorded of it, and when"""
     against: str
     favour: str
     evidence_plot: Markup | None
@@ -108,8 +111,9 @@ def _metrics(gate: GateStory, curves: Mapping[str, tuple[Point, ...]]) -> tuple[
     recorded: Mapping[str, Any] = gate.verdict.data.get("metrics", {}) if gate.verdict else {}
     names = dict.fromkeys([*recorded, *curves])
     alone: Mapping[str, Any] = gate.started.data.get("baselines", {}) if gate.started else {}
+    beside = {name: _recorded(one, gate.samples) for name, one in alone.items()}
     return tuple(
-        _metric(gate.id, name, recorded.get(name), curves.get(name, ()), alone.get(name)) for name in names
+        _metric(gate.id, name, recorded.get(name), curves.get(name, ()), beside.get(name)) for name in names
     )
 
 
@@ -118,7 +122,7 @@ def _metric(
     name: str,
     recorded: Mapping[str, Any] | None,
     points: tuple[Point, ...],
-    baseline: Mapping[str, Any] | None,
+    beside: str | None,
 ) -> MetricView:
     final = recorded or (points[-1].evidence.to_json() if points else {})
     has_plot = len(points) >= LEAST_POINTS
@@ -126,7 +130,7 @@ def _metric(
     return MetricView(
         name=name,
         canary=_counts(final.get("canary")),
-        stable=_counts(final.get("stable")) if baseline is None else _recorded(baseline),
+        stable=_counts(final.get("stable")) if beside is None else beside,
         against=_evidence(final, "evidence_against", "against_needed"),
         favour=_evidence(final, "evidence_for", "for_needed"),
         evidence_plot=evidence_plot(points, f"{gate_id}, {name}: evidence over time") if has_plot else None,
@@ -146,9 +150,14 @@ def _counts(counts: Mapping[str, int] | None) -> str:
     return f"{bad} of {total}" + (f" ({100 * bad / total:.2f} %)" if total else "")
 
 
-def _recorded(baseline: Mapping[str, Any]) -> str:
+def _recorded(baseline: Mapping[str, Any], samples: Sequence[Event]) -> str:
+    """What is recorded of stable; where it is by hour of the day, of the hours that were compared with."""
     try:
-        return str(Baseline.from_json(baseline))
+        recorded = Baseline.from_json(baseline)
+        if samples:
+            first, last = (datetime.fromisoformat(samples[at].data["at"]) for at in (0, -1))
+            recorded = Beside(recorded).over(first, last)
+        return str(recorded)
     except (EvidenceError, KeyError, TypeError, ValueError):
         return MISSING
 

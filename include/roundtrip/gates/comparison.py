@@ -2,7 +2,7 @@
 
 Rules:
 1. Compared: bets on the ratio, with stable's simultaneous requests; for PASS also on the canary's own rate.
-2. Alone: bets on the canary's own rate, against bounds of what is recorded of stable.
+2. Alone: bets on the canary's own rate, against bounds of what is recorded of stable; by time of day where it is (`hours`).
 3. Bets on an interval or a block are chosen before it is seen; requests that only one arm had wait for the
    other's.
 4. Independent requests: the unit is the interval between two samples. Bursts: the unit is the block
@@ -19,12 +19,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 from roundtrip.errors import GateError
 from roundtrip.gates.blocks import MEAN_STAKES, Block, above, as_bad, bounded, times_as_bad
 from roundtrip.gates.eprocess import RESTART_SECONDS, Bets, absolute, log_mean, rate_bounds, relative
 from roundtrip.gates.evidence import Baseline, Counts
+from roundtrip.gates.hours import HourlyBounds
 from roundtrip.plan.model import Gate, Metric
 
 TOLERATED_PARTS = (0.02, 0.2, 0.5)
@@ -47,6 +49,8 @@ class Growth:
     ends: float
     canary: Counts
     stable: Counts
+    began: datetime | None = None
+    """the gate's first sample; None where nothing is recorded by time of day"""
 
 
 @dataclass(frozen=True)
@@ -266,6 +270,22 @@ class Alone(Rule):
             )
 
     @cached_property
+    def by_hour(self) -> HourlyBounds | None:
+        """The bounds by time of day; None where one record stands for all times."""
+        if not self.baseline.by_hour:
+            return None
+        return HourlyBounds(self.baseline.by_hour, self.bound_alarm, self.false_pass)
+
+    def bounds(self, growth: Growth, *, opens: float | None = None) -> tuple[float, float]:
+        """`expected` and `tolerated` for what was counted in the growth, or in the block that opened then and ends with it."""
+        if self.by_hour is None:
+            return self.expected, self.tolerated
+        if growth.began is None:
+            raise RuntimeError("what is recorded by time of day is compared with at a time")
+        lower, upper = self.by_hour.over(growth.began, growth.begins if opens is None else opens, growth.ends)
+        return upper, max(self.metric.tolerated_odds * lower, self.metric.absolute_tolerance)
+
+    @cached_property
     def expected(self) -> float:
         """The rate above which the canary is worse than stable."""
         if self.baseline.counts.total == 0:
@@ -283,13 +303,12 @@ class Alone(Rule):
 
     def grown(self, one: MetricState, growth: Growth) -> MetricState:
         one = _counted(one, growth)
+        expected, tolerated = self.bounds(growth)
         against = one.against.begun_anew(self.due(growth.begins))
         return replace(
             one,
-            against=against.grown(absolute(self.metric.fail_odds, self.expected, growth.canary)),
-            within_tolerance=one.within_tolerance.grown(
-                absolute(TOLERATED_PARTS, self.tolerated, growth.canary)
-            ),
+            against=against.grown(absolute(self.metric.fail_odds, expected, growth.canary)),
+            within_tolerance=one.within_tolerance.grown(absolute(TOLERATED_PARTS, tolerated, growth.canary)),
         )
 
 
@@ -306,17 +325,19 @@ class AloneInBursts(Alone):
         limit, odds = self.gate.burst_ratio, self.metric.fail_odds
         if limit:
             against = one.against.begun_anew(self.due(growth.begins))
-            one = replace(one, against=against.grown(absolute(odds, limit * self.expected, growth.canary)))
+            expected, _ = self.bounds(growth)
+            one = replace(one, against=against.grown(absolute(odds, limit * expected, growth.canary)))
         one, block = self.filled(one, growth, alone=True)
         if block is None:
             return one
         most = limit or math.inf
-        against = one.against_in_blocks.grown(above(self.expected, block.canary))
+        expected, tolerated = self.bounds(growth, opens=block.opens)
+        against = one.against_in_blocks.grown(above(expected, block.canary))
         return replace(
             one,
             against_in_blocks=against.begun_anew(self.due(growth.ends)),
             within_tolerance=one.within_tolerance.grown(
-                bounded(TOLERATED_PARTS, self.tolerated, most, block.canary)
+                bounded(TOLERATED_PARTS, tolerated, most, block.canary)
             ),
         )
 

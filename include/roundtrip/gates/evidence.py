@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -23,6 +23,8 @@ ARMS: tuple[Arm, Arm] = ("canary", "stable")
 
 MAX_COUNT = 2**53
 """Above it a float no longer counts by one, and Prometheus text carries floats."""
+
+HOURS_OF_A_DAY = 24
 
 
 @dataclass(frozen=True)
@@ -72,30 +74,71 @@ def whole(value: float, *, where: str) -> int:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What the stable version did in earlier gates, for a canary that runs alone. 0 of 0: nothing is recorded."""
+    """What is recorded of the stable version, for a canary that runs alone. 0 of 0: nothing is recorded."""
 
     counts: Counts = field(default_factory=Counts)
     since: datetime | None = None
-    """first sample of it; None where nothing is recorded, or by an older Roundtrip"""
+    """from when on it was counted; None where nothing is recorded, or by an older Roundtrip"""
     until: datetime | None = None
-    """last sample of it"""
+    """until when"""
+    by_hour: Mapping[int, tuple[Counts, ...]] = field(default_factory=dict)
+    """`counts` by hour of the day (UTC), one for each day on which the hour was seen (`hours`); empty: what earlier gates
+    counted, in one time only"""
+
+    @classmethod
+    def of_hours(
+        cls, by_hour: Mapping[int, tuple[Counts, ...]], since: datetime | None, until: datetime | None
+    ) -> Baseline:
+        """What was counted in these hours of the day."""
+        counts = sum((day for days in by_hour.values() for day in days), Counts())
+        return cls(counts, since, until, by_hour)
 
     def __str__(self) -> str:
         if self.counts.total == 0:
             return "recorded of stable: nothing"
+        if self.by_hour:
+            return f"recorded of stable {self._when()} {self.counts}"
         when = f" {self.since:%F %T} to {self.until:%F %T} UTC" if self.since and self.until else ""
         return f"recorded of stable{when} {self.counts}"
 
+    def _when(self) -> str:
+        """Which hours of which days."""
+        days = sorted({len(each) for each in self.by_hour.values()})
+        on = (
+            f"{days[0]} to {days[-1]} days" if len(days) > 1 else f"{days[0]} day{'s' if days[0] > 1 else ''}"
+        )
+        when = f" ({self.since:%F %H:%M} to {self.until:%F %H:%M})" if self.since and self.until else ""
+        return f"{hours_in_words(self.by_hour)} UTC on {on}{when}"
+
     def to_json(self) -> dict[str, Any]:
         times = {name: at.isoformat() for name, at in (("since", self.since), ("until", self.until)) if at}
-        return {**self.counts.to_json(), **times}
+        by_hour = {str(hour): [day.to_json() for day in days] for hour, days in self.by_hour.items()}
+        return {**self.counts.to_json(), **times, **({"by_hour": by_hour} if by_hour else {})}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Baseline:
         since, until = (
             datetime.fromisoformat(data[name]) if name in data else None for name in ("since", "until")
         )
-        return cls(Counts.from_json(data), since, until)
+        by_hour = {  # a recording from before there were any has none
+            int(hour): tuple(Counts.from_json(day) for day in days)
+            for hour, days in data.get("by_hour", {}).items()
+        }
+        return cls(Counts.from_json(data), since, until, by_hour)
+
+
+def hours_in_words(hours: Collection[int]) -> str:
+    """Hours of the day: `between 22:00 and 01:00`, `at all hours`; with gaps one range after the other."""
+    if len(hours) == HOURS_OF_A_DAY:
+        return "at all hours"
+    begins = [hour for hour in sorted(hours) if (hour - 1) % HOURS_OF_A_DAY not in hours]
+    ranges = []
+    for begin in begins:
+        end = begin
+        while end % HOURS_OF_A_DAY in hours:
+            end += 1
+        ranges.append(f"between {begin:02}:00 and {end % HOURS_OF_A_DAY:02}:00")
+    return " and ".join(ranges)
 
 
 @dataclass(frozen=True)

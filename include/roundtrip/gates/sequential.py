@@ -21,7 +21,8 @@ A canary that runs alone (all traffic, soak) is compared with what is recorded o
 and "rate >= max(tolerated_odds * l, absolute_tolerance)", where l and u bound the recorded rate. The bounds
 take half of false_alarm (in equal parts for the metrics that run alone) and of false_pass, the bets the other
 half, so the stated probabilities hold jointly as long as stable's rate is still the recorded one. Where
-nothing is recorded, the absolute tolerance stands for both.
+nothing is recorded, the absolute tolerance stands for both. Where it is recorded by time of day, each interval or block
+has the bounds of its own hours (`hours`), and the probabilities hold as said there.
 
 What a plan says of noise decides the unit of all this: the interval between two samples, or the block of time
 (`comparison`). An interval in which only one arm had requests is joined to the next one. What came in the warm-up is not
@@ -59,6 +60,7 @@ from roundtrip.gates.evidence import (
     Verdict,
     unread,
 )
+from roundtrip.gates.hours import Beside
 from roundtrip.plan.model import Gate, Metric
 
 UNCOMPARED_REQUESTS = 1000
@@ -83,6 +85,7 @@ class Judge:
     def __init__(self, gate: Gate, baselines: Mapping[str, Baseline] | None = None) -> None:
         self._gate = gate
         self._alone = dict(baselines or {})
+        self._beside = {name: Beside(one) for name, one in self._alone.items()}
         unknown = sorted(set(self._alone) - {metric.name for metric in gate.metrics})
         if unknown:
             raise RuntimeError(f"baselines for metrics that the gate does not have: {unknown}")
@@ -126,6 +129,7 @@ class Judge:
                         ends,
                         sample.canary[name] - before.canary[name],
                         sample.stable[name] - before.stable[name],
+                        began=began,
                     ),
                 )
                 for name, one in metrics.items()
@@ -133,7 +137,10 @@ class Judge:
         return State(metrics, began, sample, seen, state.actions.heard(sample.actions, sample.at))
 
     def _decide(self, state: State, began: datetime, sample: Sample, now: datetime) -> Decision:
-        metrics = {name: self._evidence(name, one) for name, one in state.metrics.items()}
+        metrics = {
+            name: self._evidence(name, one, self._recorded(name, state))
+            for name, one in state.metrics.items()
+        }
         elapsed = (max(now, sample.at) - began).total_seconds()
 
         def decided(verdict: Verdict | None, reason: str) -> Decision:
@@ -145,7 +152,7 @@ class Judge:
             worst = max(logs, key=logs.__getitem__)
             return decided(
                 Verdict.FAIL,
-                f"{self._sentence(worst, metrics[worst])}; evidence against the gate {_shown(mean):.3g}, "
+                f"{self._sentence(worst, metrics[worst], state)}; evidence against the gate {_shown(mean):.3g}, "
                 f"limit {math.exp(self._log_fail):.3g}, after {elapsed:.0f} s",
             )
         stale = self._stale(state, sample, began, now)
@@ -176,7 +183,7 @@ class Judge:
         if pause is not None:
             return Decision(None, "; ".join([f"paused by {pause.by}", *lacking]), metrics)
         if not lacking:
-            each = "; ".join(self._sentence(name, one) for name, one in metrics.items())
+            each = "; ".join(self._sentence(name, one, state) for name, one in metrics.items())
             return Decision(Verdict.PASS, f"{each}; after {elapsed:.0f} s", metrics)
         silent = any(
             one.canary.total == 0 or (name not in self._alone and one.stable.total == 0)
@@ -242,9 +249,8 @@ class Judge:
         share = gate.false_alarm / (2 * len(self._alone))
         return alone(metric, gate, gate.false_pass / 2, baseline, share)
 
-    def _evidence(self, name: str, one: MetricState) -> MetricEvidence:
+    def _evidence(self, name: str, one: MetricState, baseline: Baseline | None) -> MetricEvidence:
         rule = self._rules[name]
-        baseline = self._alone.get(name)
         return MetricEvidence(
             canary=one.canary,
             stable=baseline.counts if baseline else one.stable,
@@ -254,8 +260,14 @@ class Judge:
             for_needed=1 / rule.false_pass,
         )
 
-    def _sentence(self, name: str, one: MetricEvidence) -> str:
-        beside = self._alone.get(name) or f"stable {one.stable}"
+    def _recorded(self, name: str, state: State) -> Baseline | None:
+        """What is recorded of stable for the time that was judged; None where stable is beside the canary."""
+        if name not in self._beside or state.began is None or state.previous is None:
+            return None
+        return self._beside[name].over(state.began, state.previous.at)
+
+    def _sentence(self, name: str, one: MetricEvidence, state: State) -> str:
+        beside = self._recorded(name, state) or f"stable {one.stable}"
         return f"{name}: canary {one.canary}, {beside}"
 
 
