@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from roundtrip.errors import PlanError
+from roundtrip.errors import PlanError, SecretError
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
@@ -23,6 +23,13 @@ from roundtrip.targets.protocol import SecretsSource, Target
 def release_id(dag_id: str, run_id: str) -> str:
     """The release of a DAG run: names it in the ledger and its folder."""
     return f"{dag_id}.{run_id.replace(':', '-').replace('+', '-')}"
+
+
+def no_authorization(connection: str) -> str:
+    """Of a release that asks no server that wants a login."""
+    raise SecretError(
+        "no login of a server is given here", where=connection, remedy="let the task of the DAG ask for it"
+    )
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Release:
     open_target: Callable[[Environment], Target]
     ui: str | None = None
     """address of the UI; None when it is not known"""
+    authorization: Callable[[str], str] = no_authorization
+    """Airflow connection id -> value of an Authorization header, never kept or logged. Raises SecretError"""
 
     @property
     def repository(self) -> Path:

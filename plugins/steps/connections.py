@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
 from roundtrip.errors import SecretError, SecretUnavailableError
@@ -16,17 +16,7 @@ def connection_secrets(connection_id: str) -> Mapping[str, str]:
 
     Raises SecretError when there is no such connection, SecretUnavailableError when Airflow cannot say.
     """
-    try:
-        connection = BaseHook.get_connection(connection_id)
-    except AirflowNotFoundException as error:
-        raise _no_such(connection_id) from error
-    except AirflowRuntimeError as error:
-        raise SecretUnavailableError(
-            "cannot be asked for: Airflow did not answer with a connection",
-            where=connection_id,
-            remedy="see the log of the api-server and of the secrets backend",
-        ) from error
-    values = connection.extra_dejson
+    values = _connection(connection_id).extra_dejson
     if not isinstance(values, dict):
         raise SecretError(
             f"its extra: expected a JSON object, got a {type(values).__name__}",
@@ -45,6 +35,28 @@ async def authorization(connection_id: str) -> str:
         connection = await BaseHook.aget_connection(connection_id)
     except AirflowNotFoundException as error:
         raise _no_such(connection_id) from error
+    return _header(connection, connection_id)
+
+
+def server_authorization(connection_id: str) -> str:
+    """What `authorization` gives, for steps. Raises SecretError, SecretUnavailableError when Airflow cannot say."""
+    return _header(_connection(connection_id), connection_id)
+
+
+def _connection(connection_id: str) -> Connection:
+    try:
+        return BaseHook.get_connection(connection_id)
+    except AirflowNotFoundException as error:
+        raise _no_such(connection_id) from error
+    except AirflowRuntimeError as error:
+        raise SecretUnavailableError(
+            "cannot be asked for: Airflow did not answer with a connection",
+            where=connection_id,
+            remedy="see the log of the api-server and of the secrets backend",
+        ) from error
+
+
+def _header(connection: Connection, connection_id: str) -> str:
     if not connection.password:
         raise SecretError(
             "has no password",

@@ -6,7 +6,7 @@ Imported when a task or trigger runs, never when a DAG file is parsed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from roundtrip.errors import PlanError
@@ -14,7 +14,7 @@ from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
-from roundtrip.release import Release
+from roundtrip.release import Release, no_authorization
 from roundtrip.targets import open_target
 from roundtrip.targets.protocol import SecretsSource
 
@@ -54,7 +54,14 @@ def environments(prefix: str) -> dict[str, Environment]:
     return loaded
 
 
-def open_release(release_id: str, plan: str, environment: str, secrets: SecretsSource) -> Release:
+def open_release(
+    release_id: str,
+    plan: str,
+    environment: str,
+    secrets: SecretsSource,
+    *,
+    authorization: Callable[[str], str] = no_authorization,
+) -> Release:
     """Everything that a task of this release is given. Raises PlanError, LedgerError."""
     at = home()
     loaded = load_plan(INCLUDE / "plans" / f"{plan}.yaml")
@@ -67,6 +74,7 @@ def open_release(release_id: str, plan: str, environment: str, secrets: SecretsS
         secrets=secrets,
         open_target=lambda place: open_target(place, loaded, at, secrets),
         ui=ui_address(),
+        authorization=authorization,
     )
 
 

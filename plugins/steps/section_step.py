@@ -67,12 +67,18 @@ class SectionStep(BaseOperator):
 
     def execute(self, context: Context) -> None:
         from roundtrip.errors import RoundtripError
-        from steps.connections import connection_secrets
+        from steps.connections import connection_secrets, server_authorization
         from steps.opening import open_release
 
         self.log.info("%s", self.sentence)
         try:
-            release = open_release(self.release_id, self.plan, self.environment, connection_secrets)
+            release = open_release(
+                self.release_id,
+                self.plan,
+                self.environment,
+                connection_secrets,
+                authorization=server_authorization,
+            )
         except RoundtripError as error:
             raise AirflowFailException(str(error)) from error
         self.carry_out(release)

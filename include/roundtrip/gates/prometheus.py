@@ -112,11 +112,23 @@ class Prometheus:
     limits: Limits = field(default_factory=Limits)
 
     async def read(self, at: datetime) -> RawScrape:
-        questions = [_Question(m, arm, self.versions.of(arm)) for m in self.metrics for arm in ARMS]
         try:
-            answers = _by_question(await self._values(questions, at), len(questions))
+            return await self._seen(at, await self._values(at))
         except EvidenceError as error:
             return RawScrape(at, (), all_missing(self.metrics, error))
+
+    @property
+    def _questions(self) -> list[_Question]:
+        return [_Question(m, arm, self.versions.of(arm)) for m in self.metrics for arm in ARMS]
+
+    @property
+    def _query(self) -> str:
+        return " or ".join(question.query(number) for number, question in enumerate(self._questions))
+
+    async def _seen(self, at: datetime, result: Iterable[Mapping[str, Any]]) -> RawScrape:
+        """What the result of the query says of the moment `at`. Raises EvidenceError for one of another shape."""
+        questions = self._questions
+        answers = _by_question(result, len(questions))
         readings: list[Reading] = []
         missing: dict[str, str] = {}
         found = await asyncio.gather(
@@ -153,9 +165,8 @@ class Prometheus:
         except EvidenceError as error:
             return error
 
-    async def _values(self, questions: Sequence[_Question], at: datetime) -> list[Mapping[str, Any]]:
-        query = " or ".join(question.query(number) for number, question in enumerate(questions))
-        form = {"query": query, "time": f"{at.timestamp():.3f}", "timeout": f"{self.limits.seconds:g}s"}
+    async def _values(self, at: datetime) -> list[Mapping[str, Any]]:
+        form = {"query": self._query, "time": f"{at.timestamp():.3f}", "timeout": f"{self.limits.seconds:g}s"}
         data = await self._ask("query", form)
         if not isinstance(data, Mapping) or data.get("resultType") != "vector":
             raise EvidenceError("answered a query with something else than a vector", where=self.server.url)
@@ -166,6 +177,13 @@ class Prometheus:
 
     async def _refuse_unpromised(self, question: _Question, lacking: Mapping[str, AbstractSet[str]]) -> None:
         """Raises MetricRenamedError when a process does not promise a series that it lacks (rule 4)."""
+        promised = await self._promised(question)
+        for instance, absent in sorted(lacking.items()):
+            for name in sorted(absent - promised.get(instance, set())):
+                raise _renamed(name, instance, question)
+
+    async def _promised(self, question: _Question) -> dict[str, set[str]]:
+        """By process the names that it promises. Raises EvidenceError."""
         told = await self._ask(f"targets/metadata?{_encoded(question)}")
         promised: dict[str, set[str]] = {}
         try:
@@ -176,13 +194,7 @@ class Prometheus:
                 promised.setdefault(instance, set()).update(names)
         except (KeyError, TypeError) as error:
             raise EvidenceError("does not tell what its targets promise", where=self.server.url) from error
-        for instance, absent in sorted(lacking.items()):
-            for name in sorted(absent - promised.get(instance, set())):
-                raise MetricRenamedError(
-                    f"shows no {name}",
-                    where=instance,
-                    remedy=f"name the series that it has in metric {question.metric.name}",
-                )
+        return promised
 
     async def _ask(self, path: str, form: Mapping[str, str] | None = None) -> Any:
         url = f"{self.server.url.rstrip('/')}/api/v1/{path}"
@@ -240,6 +252,11 @@ class _Answer:
             if only is None or one.name in only:
                 found.setdefault(_instance(one.labels, series, where), []).append(one)
         return found
+
+
+def _renamed(name: str, where: str, question: _Question) -> MetricRenamedError:
+    remedy = f"name the series that it has in metric {question.metric.name}"
+    return MetricRenamedError(f"shows no {name}", where=where, remedy=remedy)
 
 
 def _scraped(targets: Mapping[str, Sequence[OneSeries]], where: str) -> list[str]:

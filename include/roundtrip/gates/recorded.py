@@ -3,8 +3,8 @@
 Rules:
 1. Only gates of the same release and environment count, where stable was this version and was compared with.
 2. Only the same measurement counts: service, source, kind and bound.
-3. It is said from when to when that was recorded: whoever reads the verdict has to know what it was compared with. Another
-   time of day is not looked for: stable's rate then is not its rate now, and nobody has recorded it.
+3. It is said from when to when that was recorded: whoever reads the verdict has to know what it was compared with. It is of
+   that time of day alone; what is recorded by hour of the day (`rollout.stable_hours`) takes its place where there is any.
 """
 
 from __future__ import annotations

@@ -102,6 +102,14 @@ def _reproduced(e: Event) -> Told:
     return f"Built {e.key} again: another digest", f"{e.data.get('first')}, {e.data.get('second')}", Tone.BAD
 
 
+def _by_hour(e: Event) -> Told:
+    if e.data.get("reason") is not None:
+        return f"{e.key}: stable by hour of the day is not recorded", str(e.data["reason"]), Tone.PLAIN
+    hours = {name: sum(map(len, one.get("hours", {}).values())) for name, one in e.data["metrics"].items()}
+    each = ", ".join(f"{name} {count} hours" for name, count in hours.items())
+    return f"{e.key}: stable by hour of the day recorded", each, Tone.PLAIN
+
+
 def _converged(e: Event) -> Told:
     where, how = _text(e.data, "environment"), e.data.get("holder") or f"token {_text(e.data, 'token')}"
     return f"{where}: deployment in place", f"{how}: {placed(e.data.get('observed'))}", Tone.PLAIN
@@ -265,6 +273,7 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "build.zip": _plain("Release zip written", "digest"),
     "build.checksums": _plain("Checksums written", "digest"),
     "snapshot.taken": _plain("{key}: snapshot taken"),
+    "snapshot.baseline": _by_hour,
     "converge.started": _converging,
     "converge.finished": _converged,
     "deployed": _plain("{key}: the new version is about to be placed", "version"),

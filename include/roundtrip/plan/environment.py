@@ -62,6 +62,15 @@ class PrometheusServer(Part):
             description="Airflow connection: login and password (basic), or a password alone (bearer); None: asks for none"
         ),
     ] = None
+    history_days: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=31,
+            description="when production's snapshot is taken, the old version's counts by hour of the day are read of so many days "
+            "before, for a soak that it is not beside",
+        ),
+    ] = 7
 
 
 class ErrorTracker(Part):

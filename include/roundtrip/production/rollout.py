@@ -12,7 +12,7 @@ from roundtrip.errors import PromotionError
 from roundtrip.forge import open_forge
 from roundtrip.plan.deployment import Deployment, mixed
 from roundtrip.release import Release
-from roundtrip.rollout import snapshots
+from roundtrip.rollout import snapshots, stable_hours
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy, describe, new_release
 from roundtrip.rollout.snapshots import Snapshot
 from roundtrip.rollout.verdicts import (
@@ -69,8 +69,9 @@ def merge(release: Release) -> None:
 
 
 def snapshot(release: Release) -> None:
-    """Keep what production is, state included, before it is touched."""
+    """Keep what production is, state included, before it is touched, and what its version did by hour of the day."""
     snapshots.take(release, STAGE)
+    stable_hours.record(release, STAGE)
 
 
 def flags_off(release: Release) -> None:

@@ -2,7 +2,8 @@
 
 Rules:
 1. The plan says what is judged; the environment may shorten times, openly. A soak is the soak gate watched for its time.
-2. A service whose stable version is not at work in the environment is judged against what earlier gates recorded of it.
+2. A service whose stable version is not at work in the environment is judged against what is recorded of it: by hour of the
+   day where the snapshot has that (`stable_hours`), else by earlier gates (`recorded`).
 3. A gate whose deployment is not the one that its release placed has nothing to judge: it ends, and never as PASS.
 4. Pulling is a converge with a token of its own, refused once the rollback has begun: then it is done already.
 """
@@ -25,7 +26,7 @@ from roundtrip.gates.sources import sources
 from roundtrip.plan.deployment import Deployment
 from roundtrip.plan.model import Gate
 from roundtrip.release import Release
-from roundtrip.rollout import stored_figures
+from roundtrip.rollout import stable_hours, stored_figures
 from roundtrip.rollout.deploying import deploy
 from roundtrip.rollout.expected_traffic import expected_requests, share_at
 from roundtrip.rollout.gate_settings import settings
@@ -78,6 +79,7 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
         gate=settled,
         alone=alone,
     )
+    recorded |= stable_hours.known(release, stage, settled, alone)
     return GateSetup(
         release=release.id,
         gate_id=gate_id,
