@@ -22,8 +22,8 @@ needs_history = pytest.mark.skipif(
     PROGRAM is None or PROMTOOL is None, reason="no prometheus on PATH (a package of Debian)"
 )
 
-UNTIL = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-"""The last moment that is recorded: the beginning of this hour."""
+UNTIL = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+"""The last moment that is recorded: so long ago that the server does not take it for now."""
 
 SINCE = UNTIL - timedelta(days=DAYS)
 
