@@ -8,7 +8,7 @@ import json
 import pytest
 
 from roundtrip.errors import SecretError
-from steps.connections import authorization, connection_secrets
+from steps.connections import authorization, connection_secrets, server_authorization
 
 
 @pytest.mark.parametrize(
@@ -22,17 +22,22 @@ from steps.connections import authorization, connection_secrets
 def test_a_connection_becomes_a_header(monkeypatch: pytest.MonkeyPatch, connection: str, header: str) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_METRICS", connection)
     assert asyncio.run(authorization("metrics")) == header
+    assert server_authorization("metrics") == header
 
 
 def test_a_connection_without_a_password_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_METRICS", "http://reader@prometheus")
     with pytest.raises(SecretError, match="has no password at metrics"):
         asyncio.run(authorization("metrics"))
+    with pytest.raises(SecretError, match="has no password at metrics"):
+        server_authorization("metrics")
 
 
 def test_a_connection_that_is_not_there_is_told(metadata_database: None) -> None:
     with pytest.raises(SecretError, match="no such Airflow connection at nowhere"):
         asyncio.run(authorization("nowhere"))
+    with pytest.raises(SecretError, match="no such Airflow connection at nowhere"):
+        server_authorization("nowhere")
 
 
 def test_the_values_of_a_connection_are_its_extra_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

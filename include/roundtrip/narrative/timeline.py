@@ -105,7 +105,9 @@ def _reproduced(e: Event) -> Told:
 def _by_hour(e: Event) -> Told:
     if e.data.get("reason") is not None:
         return f"{e.key}: stable by hour of the day is not recorded", str(e.data["reason"]), Tone.PLAIN
-    hours = {name: sum(map(len, one.get("hours", {}).values())) for name, one in e.data["metrics"].items()}
+    hours = {
+        name: sum(map(len, one.get("hours", {}).values())) for name, one in e.data.get("metrics", {}).items()
+    }
     each = ", ".join(f"{name} {count} hours" for name, count in hours.items())
     return f"{e.key}: stable by hour of the day recorded", each, Tone.PLAIN
 

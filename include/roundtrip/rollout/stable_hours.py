@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from roundtrip.errors import EvidenceError, SecretError
 from roundtrip.gates.evidence import Baseline, Counts
 from roundtrip.gates.prometheus import Server
-from roundtrip.gates.prometheus_history import PrometheusHistory, whole_hours
+from roundtrip.gates.prometheus_history import HOUR, PrometheusHistory, whole_hours
 from roundtrip.gates.reading import Versions
 from roundtrip.ledger.ledger import Event, utc_now
 from roundtrip.plan.environment import PrometheusServer
@@ -38,13 +38,19 @@ COUNTED = ("errors", "slow")
 """Kinds of metrics whose bad ones are a share of requests."""
 
 
-def record(release: Release, stage: str) -> None:
+def record(
+    release: Release,
+    stage: str,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    reading_seconds: float = READING_SECONDS,
+) -> None:
     """Record once what stable did by hour of the day, or why that is not known. Raises LedgerError."""
     environment = release.environment(stage).name
     if release.ledger.last(release.id, KIND, environment) is not None:
         log.info("%s: the stable version by hour of the day is recorded already", environment)
         return
-    data = _data(release, stage)
+    data = _data(release, stage, clock(), reading_seconds)
     for line in told(release.ledger.append_once(release.id, KIND, environment, data)):
         log.info("%s", line)
 
@@ -73,21 +79,21 @@ def known(release: Release, stage: str, gate: Gate, alone: Collection[str]) -> d
     return found
 
 
-def _data(release: Release, stage: str) -> dict[str, Any]:
+def _data(release: Release, stage: str, now: datetime, reading_seconds: float) -> dict[str, Any]:
     gate = settings(release, stage, release.plan.production.soak_gate)
     asked = tuple(m for m in gate.metrics if m.source == "prometheus" and m.kind in COUNTED)
     server = release.environment(stage).prometheus
-    if server is None or not asked:
-        lacks = (
-            "the environment names no Prometheus server" if server is None else "no metric is counted there"
-        )
-        return {"metrics": {}, "reason": lacks}
-    first, *_, last = whole_hours(utc_now(), server.history_days)
-    until = last + timedelta(hours=1)
+    if server is None:
+        return _nothing("the environment names no Prometheus server")
+    if not asked:
+        return _nothing("no metric of the soak gate is counted by Prometheus")
+    first, *_, last = whole_hours(now, server.history_days)
+    until = last + HOUR
     try:
-        by_hour = _read(release, server, gate, asked, until)
+        history = _history(release, server, gate, asked)
+        by_hour = asyncio.run(_read(history, until, server.history_days, reading_seconds))
     except (EvidenceError, SecretError) as error:
-        return {"metrics": {}, "reason": str(error)}
+        return _nothing(str(error))
     metrics = {
         metric.name: {
             "measured": _measured(metric),
@@ -101,24 +107,30 @@ def _data(release: Release, stage: str) -> dict[str, Any]:
     return {"metrics": metrics, "reason": None, "since": first.isoformat(), "until": until.isoformat()}
 
 
-def _read(
-    release: Release, server: PrometheusServer, gate: Gate, metrics: tuple[Metric, ...], until: datetime
-) -> dict[str, dict[int, tuple[Counts, ...]]]:
-    """Raises EvidenceError, SecretError."""
+def _nothing(why: str) -> dict[str, Any]:
+    return {"metrics": {}, "reason": why}
+
+
+def _history(
+    release: Release, server: PrometheusServer, gate: Gate, metrics: tuple[Metric, ...]
+) -> PrometheusHistory:
+    """Raises SecretError."""
     authorization = release.authorization(server.connection) if server.connection is not None else None
     versions = Versions(canary=release.plan.to_version, stable=release.plan.from_version)
-    history = PrometheusHistory(Server(server.url, authorization), metrics, versions, gate.stale_seconds)
+    return PrometheusHistory(Server(server.url, authorization), metrics, versions, gate.stale_seconds)
 
-    async def read() -> dict[str, dict[int, tuple[Counts, ...]]]:
-        async with asyncio.timeout(READING_SECONDS):
-            return await history.by_hour(until, server.history_days)
 
+async def _read(
+    history: PrometheusHistory, until: datetime, days: int, reading_seconds: float
+) -> dict[str, dict[int, tuple[Counts, ...]]]:
+    """Raises EvidenceError."""
     try:
-        return asyncio.run(read())
+        async with asyncio.timeout(reading_seconds):
+            return await history.by_hour(until, days)
     except TimeoutError as error:
         raise EvidenceError(
-            f"{server.history_days} days of counters were not read within {READING_SECONDS:g} s",
-            where=server.url,
+            f"{days} days of counters were not read within {reading_seconds:g} s",
+            where=history.server.url,
             remedy="make history_days of the environment fewer",
         ) from error
 
