@@ -41,6 +41,24 @@ def test_the_timeline_is_in_the_ledgers_order_and_leaves_out_only_evidence(tmp_p
     assert fail.tone is Tone.BAD
 
 
+@pytest.mark.parametrize(
+    ("reason", "what", "detail"),
+    [
+        (None, "stable by hour of the day recorded", "api-errors 3 hours"),
+        ("no answer", "stable by hour of the day is not recorded", "no answer"),
+    ],
+)
+def test_what_is_recorded_of_stable_by_the_hour_is_told(
+    tmp_path: Path, reason: str | None, what: str, detail: str
+) -> None:
+    told = Told(tmp_path)
+    day = {"total": 9, "bad": 0}
+    metrics = {} if reason else {"api-errors": {"measured": {}, "hours": {"1": [day, day], "2": [day]}}}
+    told.say("snapshot.baseline", {"metrics": metrics, "reason": reason}, PRODUCTION)
+    (entry,) = timeline(story_of(told))
+    assert (entry.what, entry.detail) == (f"{PRODUCTION}: {what}", detail)
+
+
 def test_a_converge_that_nobody_finished_is_told(tmp_path: Path) -> None:
     told = Told(tmp_path)
     told.opened()
