@@ -12,6 +12,7 @@ from arms import NOON, bad_of, gate, metric, poisson, sample
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roundtrip.gates.comparison import AloneInBursts, Growth
 from roundtrip.gates.eprocess import rate_bounds
 from roundtrip.gates.evidence import Baseline, Counts, Decision, Verdict, hours_in_words
 from roundtrip.gates.hours import Beside, HourlyBounds, compared, touched
@@ -132,6 +133,23 @@ def test_more_time_never_makes_a_bound_tighter(recorded_hours, since, times):
     (lower, upper), (lowest, highest) = (bounds.over(since, 0.0, seconds) for seconds in times)
     assert lowest <= lower
     assert upper <= highest
+
+
+def test_a_block_has_the_bounds_of_all_hours_since_it_opened_and_so_has_an_interval_that_was_long():
+    by_hour = {hour: (Counts(50_000, 100 + 100 * (hour == 11) + 200 * (hour == 16)),) for hour in range(24)}
+    settings = gate(noise="bursts", burst_seconds=600)
+    rule = AloneInBursts(metric(), settings, 0.025, Baseline.of_hours(by_hour, SINCE, UNTIL), 0.005)
+
+    def upper(begins: float, ends: float, opens: float | None = None) -> float:
+        growth = Growth(begins, ends, Counts(10, 0), Counts(), began=at(12, 50))
+        return rule.bounds(growth, opens=opens)[0]
+
+    usual, eleven, sixteen = (rate_bounds(by_hour[hour][0], 0.005 / 24)[1] for hour in (12, 11, 16))
+    assert upper(1140, 1200) == usual
+    assert upper(1140, 1200, opens=0) == eleven
+    assert upper(1140, 2 * 3600 + 1200) == sixteen
+    with pytest.raises(RuntimeError, match="is compared with at a time"):
+        rule.bounds(Growth(0, 1, Counts(), Counts()))
 
 
 def test_a_day_that_was_worse_than_chance_widens_the_bound_and_one_that_was_not_does_not():

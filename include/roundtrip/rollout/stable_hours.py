@@ -2,7 +2,7 @@
 
 Rules:
 1. It is read once in a release, of the environment's Prometheus server, for the metrics of the soak gate that are counted
-   there; what was not read then is not asked for later, when the new version's days are among them.
+   there; what was not read then is not asked for later, when the release itself is among the days.
 2. A release does not stop for want of it: the ledger says why there is none, and what earlier gates recorded counts.
 3. A gate's metric is compared with it when it measures the same: service, series, kind and bound.
 4. Where hours are recorded they count alone: what earlier gates recorded is of some minutes, and says nothing of another hour.
@@ -89,17 +89,19 @@ def _data(release: Release, stage: str, now: datetime, reading_seconds: float) -
         return _nothing("no metric of the soak gate is counted by Prometheus")
     first, *_, last = whole_hours(now, server.history_days)
     until = last + HOUR
+    version, days = release.plan.from_version, server.history_days
+    log.info("asking %s what %s did in each hour of %d days", server.url, version, days)
     try:
         history = _history(release, server, gate, asked)
-        by_hour = asyncio.run(_read(history, until, server.history_days, reading_seconds))
+        by_hour = asyncio.run(_read(history, until, days, reading_seconds))
     except (EvidenceError, SecretError) as error:
         return _nothing(str(error))
     metrics = {
         metric.name: {
             "measured": _measured(metric),
             "hours": {
-                str(hour): [counts.to_json() for counts in days]
-                for hour, days in by_hour[metric.name].items()
+                str(hour): [counts.to_json() for counts in each]
+                for hour, each in by_hour[metric.name].items()
             },
         }
         for metric in asked
@@ -144,9 +146,7 @@ def _measured(metric: Metric) -> dict[str, Any]:
 
 def _baseline(event: Event, one: Mapping[str, Any]) -> Baseline | None:
     """What is recorded of one metric; None where no hour is."""
-    hours = {
-        int(hour): tuple(Counts.from_json(day) for day in days) for hour, days in sorted(one["hours"].items())
-    }
+    hours = {int(hour): tuple(Counts.from_json(day) for day in days) for hour, days in one["hours"].items()}
     if not hours:
         return None
     since, until = (datetime.fromisoformat(event.data[name]) for name in ("since", "until"))
