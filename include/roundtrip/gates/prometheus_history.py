@@ -6,8 +6,8 @@ Rules:
 2. An hour of a day counts when its metric could be read in READABLE_SHARE of its steps. One in which nothing was counted says
    nothing of a rate.
 3. Processes of one version are alike: what those of now promise, those that are gone did. So one that had no bad request
-   yet shows a zero, not an hour to leave out.
-4. The first answer that is none ends the reading: part of a record, by whatever answered, is no record.
+   yet shows a zero, not an hour to leave out. It is one when the server does not tell what they promise.
+4. The first hour that the server does not answer for ends the reading: part of a record, by whatever answered, is no record.
 
 An hour is one request (a range query, whose steps are whole instant queries of that time).
 """
