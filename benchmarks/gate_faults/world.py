@@ -97,11 +97,11 @@ class World:
         missing: dict[str, str] = {}
         for arm in ARMS:
             try:
-                readings += [self._reading(arm, name) for name in PROCESSES[arm]]
+                readings += [self._reading(arm, name, at) for name in PROCESSES[arm]]
             except EvidenceError as error:
                 missing[f"{arm}/errors"] = missing_because(error)
         return RawScrape(at, tuple(readings), missing)
 
-    def _reading(self, arm: Arm, name: str) -> Reading:
+    def _reading(self, arm: Arm, name: str, at: datetime) -> Reading:
         text = self.bend(name, self.processes[name].page(), self.taken)
-        return reading_of(Page.parse(text, where=name), name, METRIC, arm)
+        return reading_of(Page.parse(text, where=name), name, METRIC, arm, at)

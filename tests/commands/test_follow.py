@@ -16,6 +16,8 @@ from tests.commands.airflow_simulator import AirflowSimulator
 from tests.commands.conftest import SimulatedMachine, said
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+GATE = {"deadline_seconds": 120.0, "metrics": [{"name": "errors", "kind": "errors"}]}
+"""What is read of a gate's settings."""
 
 
 def task(name: str, state: str, start: int | None, end: int | None) -> dict[str, Any]:
@@ -47,9 +49,7 @@ def test_evidence_names_both_arms_what_is_missing_and_the_time_left(
 ) -> None:
     def write(_dag: str, _run: str) -> None:
         ledger = machine.ledger
-        began = ledger.append_once(
-            "d.r", "gate.started", "canary", {"gate": {"deadline_seconds": 120.0}, "environment": "local"}
-        ).at
+        began = ledger.append_once("d.r", "gate.started", "canary", {"gate": GATE, "environment": "local"}).at
         sample = Sample(
             number=1,
             at=began + timedelta(seconds=30),
@@ -96,8 +96,7 @@ def test_what_people_ask_of_a_gate_is_said_and_moves_the_time_left(
     follower: Follower, machine: SimulatedMachine, console: Console
 ) -> None:
     ledger = machine.ledger
-    gate = {"deadline_seconds": 120.0}
-    began = ledger.append_once("d.r", "gate.started", "canary", {"gate": gate, "environment": "local"}).at
+    began = ledger.append_once("d.r", "gate.started", "canary", {"gate": GATE, "environment": "local"}).at
     until = (began + timedelta(minutes=3)).isoformat()
     asked = {"gate_id": "canary", "minutes": 1, "by": "ada", "reason": "little traffic"}
     extend = {**asked, "action": "extend", "at": began.isoformat(), "until": until}

@@ -7,10 +7,11 @@ import random
 import statistics
 
 import pytest
-from arms import first_verdict, gate, metric, traffic
+from arms import first_verdict, gate, metric, poisson, sample, traffic
 
 from roundtrip.errors import GateError
 from roundtrip.gates.evidence import Baseline, Verdict
+from roundtrip.gates.needs import need
 from roundtrip.gates.planning import refuse_undecidable, traffic_needed
 from roundtrip.gates.sequential import Judge
 
@@ -75,3 +76,51 @@ def test_minimum_time_and_requests_count_too():
 def test_no_traffic_is_our_bug(numbers):
     with pytest.raises(RuntimeError, match="no traffic"):
         traffic_needed(gate(), *numbers)
+
+
+WORK = metric("errors", kind="throughput", source="services", service="workers", absolute_tolerance=0)
+
+
+@pytest.mark.parametrize("noise", [{}, {"noise": "bursts", "burst_seconds": 5}])
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_a_throughput_needs_the_time_that_is_told(share: float, noise: dict[str, object]):
+    plan = gate(WORK, deadline_seconds=4000, minimum_requests=1, **noise)
+    told = traffic_needed(plan, 20, share)
+    took = []
+    for seed in range(9):
+        dice = random.Random(seed)  # noqa: S311
+        finished, samples = [0, 0], [sample(0, (0, 0), (0, 0))]
+        for second in range(1, 4001):
+            finished = [
+                done + poisson(dice, 20 * part)
+                for done, part in zip(finished, (share, 1 - share), strict=True)
+            ]
+            time = [round(4000 * second * part) for part in (share, 1 - share)]
+            samples.append(sample(second, (time[0], finished[0]), (time[1], finished[1])))
+        decision, seconds = first_verdict(Judge(plan), samples)
+        assert decision.verdict is Verdict.PASS
+        took.append(seconds)
+    assert told / 2.5 <= statistics.median(took) <= told * 2.5
+
+
+def test_a_gauge_needs_time_and_no_traffic():
+    waiting = metric(
+        "waiting",
+        kind="gauge",
+        source="services",
+        gauge="lag",
+        higher_than=3,
+        burst_seconds=5,
+        absolute_tolerance=0.5,
+    )
+    plan = gate(waiting, minimum_requests=10**6, deadline_seconds=200)
+    needed = need(plan, waiting, 0.5, stated=0.001)
+    assert needed.is_enough
+    assert str(needed) == f"looks for {needed.looked_seconds:.0f} s, whatever the traffic"
+    assert traffic_needed(plan, 0.001, 0.5) == traffic_needed(plan, 1000, 0.5)
+    samples = [sample(n, (n, 0), (n, 0), name="waiting") for n in range(200)]
+    decision, seconds = first_verdict(Judge(plan), samples)
+    assert decision.verdict is Verdict.PASS
+    assert needed.looked_seconds / 2 <= seconds <= needed.looked_seconds * 2
+    short = plan.model_copy(update={"deadline_seconds": needed.looked_seconds})
+    assert not need(short, waiting, 0.5, stated=1000).is_enough

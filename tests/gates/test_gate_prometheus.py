@@ -35,6 +35,23 @@ ORDERS = metric(
     service="workers",
     series={"total": "orders_received_total", "errors": "order_errors_total"},
 )
+WORK = metric(
+    "work",
+    kind="throughput",
+    source="prometheus",
+    service="queue",
+    series={"seconds": "order_handling_seconds"},
+    absolute_tolerance=0,
+)
+WAITING = metric(
+    "waiting",
+    kind="gauge",
+    source="prometheus",
+    service="queue",
+    gauge="stream_lag",
+    higher_than=10,
+    burst_seconds=5,
+)
 AT_PROXY = metric(
     "at-proxy",
     source="prometheus",
@@ -65,6 +82,14 @@ http_request_duration_seconds_bucket{le="+Inf"} 100
 orders_received_total 40
 order_errors_total 3
 """
+WORKER = """process_start_time_seconds 1000
+# TYPE order_handling_seconds histogram
+order_handling_seconds_bucket{le="+Inf"} 40
+order_handling_seconds_count 40
+order_handling_seconds_sum 3
+# TYPE stream_lag gauge
+stream_lag 11
+"""
 DOOR = 'traefik_service_requests_total{service="api-1-0-0@file",code="200"} 50\n'
 RENAMED = '# TYPE api_requests_total counter\napi_requests_total{code="200"} 5\n'
 QUIET = "# TYPE http_requests_total counter\nprocess_start_time_seconds 1000\n"
@@ -76,6 +101,7 @@ PLATFORM = {
     "renamed": [("1.0.0", page(50)), ("1.1.0", RENAMED)],
     "hiding": [("1.0.0", HISTOGRAM), ("1.1.0", "orders_received_total 40\n")],
     "workers": [("1.0.0", HISTOGRAM), ("1.1.0", HISTOGRAM)],
+    "queue": [("1.0.0", WORKER), ("1.1.0", WORKER)],
     "bent": [("1.0.0", page(50)), ("1.1.0", page(5))],
     "failing": [("1.0.0", page(50)), ("1.1.0", page(50))],
     "old": [("1.0.0", page(50))],
@@ -107,6 +133,33 @@ def stable_of(totals: Totals, name: str = "errors") -> Counts:
 
 def canary_of(totals: Totals, name: str = "errors") -> Counts:
     return totals.of("canary", [name])[name]
+
+
+@needs_prometheus
+def test_finished_work_has_the_age_that_its_process_had_when_it_was_scraped_and_a_gauge_is_looked_at(server):
+    began = datetime.now(UTC).timestamp()
+    scrape = read(source(server, WORK, WAITING))
+    assert scrape.missing == {}
+    work = [one for one in scrape.readings if one.metric == "work"]
+    assert [(one.arm, one.counts.bad, one.started) for one in work] == [
+        ("canary", 40, 1000.0),
+        ("stable", 40, 1000.0),
+    ]
+    for one in work:
+        assert began - 1000 - 10 < one.counts.total / 1000 <= datetime.now(UTC).timestamp() - 1000
+    looks = [(one.arm, one.counts, one.is_look) for one in scrape.readings if one.metric == "waiting"]
+    assert looks == [("canary", Counts(1, 1), True), ("stable", Counts(1, 1), True)]
+
+
+@needs_prometheus
+def test_finished_work_that_nobody_promises_was_renamed(server):
+    renamed = WORK.model_copy(
+        update={"series": WORK.series.model_copy(update={"seconds": "handling"}), "name": "renamed"}
+    )
+    scrape = read(source(server, renamed, WAITING.model_copy(update={"gauge": "lag", "name": "lag"})))
+    assert {column: why.partition(":")[0] for column, why in scrape.missing.items()} == dict.fromkeys(
+        ("canary/renamed", "stable/renamed", "canary/lag", "stable/lag"), "metric-renamed"
+    )
 
 
 @needs_prometheus

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from roundtrip.rollout.figures import Calibration, NotSimulated, Simulation
 
 INCLUDE = Path(__file__).parents[2] / "include"
 SIMULATION = Simulation(runs=50, error_rate=0.001, seed=1)
+BY_CHANCE = 0.05
+"""of fifty runs; a harm that the plan tolerates fails no more often than none"""
 FEW = Simulation(runs=20, error_rate=0.001, seed=1)
 
 
@@ -99,7 +102,7 @@ def test_each_harm_of_each_metric_is_there_and_a_larger_one_is_not_found_later(
         assert one.harms == HARMS
         for detections in one.by_metric().values():
             shares = [detection.fails.share for detection in detections]
-            assert shares == sorted(shares)
+            assert all(late >= early - BY_CHANCE for early, late in pairwise(shares))
             assert shares[-1] > 0.9
         assert all(0 <= f.fails.share + f.passed_share <= 1 for f in one.detections)
 

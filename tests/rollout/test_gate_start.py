@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from roundtrip.errors import GateError
 from roundtrip.gates.evidence import Cause, Verdict
 from roundtrip.ledger.ledger import Ledger
+from roundtrip.plan.deployment import Deployment, mixed, retired, whole
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
-from roundtrip.plan.model import Gate
+from roundtrip.plan.model import Gate, Plan
 from roundtrip.release import Release
 from roundtrip.rollout import stored_figures
 from roundtrip.rollout.gating import judge
@@ -36,10 +39,20 @@ def release(folder: Path, *, false_alarm: float = 0.01) -> Release:
         raise AssertionError(f"asked for {connection}")
 
     def target(environment):
-        return SimulatedTarget(folder, environment, plan, "redis://127.0.0.1:9")
+        there = SimulatedTarget(folder, environment, plan, "redis://127.0.0.1:9")
+        there._write(first_wave(plan, there))
+        return there
 
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     return Release("r1", plan, environments, ledger, Home(folder), no_secrets, target)
+
+
+def first_wave(plan: Plan, target: SimulatedTarget) -> Deployment:
+    """Both versions, as the first wave has them."""
+    versions = (plan.from_version, plan.to_version)
+    bundles = dict.fromkeys(plan.services, "sha256:bundle")
+    stable, new = (whole(one, plan, bundles, target.configurations(one)) for one in versions)
+    return mixed(stable, new, plan, plan.waves()[0])
 
 
 async def nobody(connection: str) -> str:
@@ -74,5 +87,22 @@ def test_what_a_gate_needs_is_of_what_its_service_gets(tmp_path: Path) -> None:
     needs = started(release(tmp_path))["needs"]
     stated = {name: need["stated"] for name, need in needs.items()}
     assert stated == pytest.approx(
-        {"api-errors": 64, "api-slow": 64, "ops-ui-errors": 16, "ops-ui-slow": 16, "order-errors": 28}
+        {
+            "api-errors": 64,
+            "api-slow": 64,
+            "ops-ui-errors": 16,
+            "ops-ui-slow": 16,
+            "order-errors": 28,
+            "order-throughput": 28,
+        }
     )
+
+
+def test_without_the_other_version_a_throughput_is_refused_and_nothing_starts(tmp_path: Path) -> None:
+    one = release(tmp_path)
+    target = one.target("production")
+    target._write(retired(target.observe(), one.plan.from_version))
+    one = replace(one, open_target=lambda _: target)
+    with pytest.raises(GateError, match="no other version's throughput"):
+        started(one)
+    assert one.ledger.last("r1", "gate.started", GATE_ID) is None

@@ -12,6 +12,7 @@ from rich.console import Console
 from roundtrip.commands.airflow_api import AirflowApi, Task
 from roundtrip.gates.actions import Actions, GateAction, asked
 from roundtrip.gates.evidence import Sample
+from roundtrip.gates.kinds import told
 from roundtrip.ledger.ledger import Event, Ledger
 
 FOLLOW_LIMIT_SECONDS = 26 * 3600
@@ -102,12 +103,15 @@ class Follower:
     def _evidence(self, event: Event) -> str:
         """Both arms of each metric, and when the gate decides at the latest."""
         sample = Sample.from_json(event.data)
-        each = [
-            f"{name} canary {counts}, stable {sample.stable[name]}" for name, counts in sample.canary.items()
-        ]
-        missing = [f"{what} is missing: {why}" for what, why in sample.missing.items()]
         gate_id = (event.key or "").rpartition("#")[0]
         gate = self.ledger.last(self.release, "gate.started", gate_id)
+        kinds = {one["name"]: one["kind"] for one in gate.data["gate"]["metrics"]} if gate is not None else {}
+        each = [
+            f"{name} canary {told(kinds[name], counts)}, stable {told(kinds[name], sample.stable[name])}"
+            for name, counts in sample.canary.items()
+            if name in kinds
+        ]
+        missing = [f"{what} is missing: {why}" for what, why in sample.missing.items()]
         left = []
         if gate is not None:
             seconds = float(gate.data["gate"]["deadline_seconds"])

@@ -13,12 +13,14 @@ from roundtrip.dossier.calibration import CalibrationView, calibration_view
 from roundtrip.dossier.evidence import Point, replay
 from roundtrip.dossier.plots import errors_plot, evidence_plot
 from roundtrip.errors import EvidenceError
-from roundtrip.gates.evidence import Baseline
+from roundtrip.gates.evidence import Baseline, Counts
 from roundtrip.gates.hours import Beside
+from roundtrip.gates.kinds import counted, told
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.checked import seconds_in_words
 from roundtrip.narrative.story import MISSING, GateStory, Story
 from roundtrip.narrative.timeline import acted
+from roundtrip.plan.model import Kind
 
 TONES: Mapping[str, str] = {"PASS": "good", "FAIL": "bad"}
 LEAST_POINTS = 2
@@ -37,6 +39,8 @@ class MetricView:
     favour: str
     evidence_plot: Markup | None
     """None when there are too few samples to draw"""
+    counted: str
+    """what the other plot counts"""
     errors_plot: Markup | None
     """None also when neither version had a bad request: a line along the axis says less than a sentence"""
     no_errors: str
@@ -125,16 +129,18 @@ def _metric(
     beside: str | None,
 ) -> MetricView:
     final = recorded or (points[-1].evidence.to_json() if points else {})
+    kind: Kind = final.get("kind", "errors")
     has_plot = len(points) >= LEAST_POINTS
     has_bad = has_plot and any(counts.bad for point in points for counts in (point.canary, point.stable))
     return MetricView(
         name=name,
-        canary=_counts(final.get("canary")),
-        stable=_counts(final.get("stable")) if beside is None else beside,
+        canary=_counts(kind, final.get("canary")),
+        stable=_counts(kind, final.get("stable")) if beside is None else beside,
         against=_evidence(final, "evidence_against", "against_needed"),
         favour=_evidence(final, "evidence_for", "for_needed"),
         evidence_plot=evidence_plot(points, f"{gate_id}, {name}: evidence over time") if has_plot else None,
-        errors_plot=errors_plot(points, f"{gate_id}, {name}: bad requests over time") if has_bad else None,
+        counted=counted(kind),
+        errors_plot=errors_plot(points, f"{gate_id}, {name}: {counted(kind)} over time") if has_bad else None,
         no_errors=_no_errors(points[-1]) if has_plot and not has_bad else "",
     )
 
@@ -143,11 +149,8 @@ def _no_errors(last: Point) -> str:
     return f"Since the gate began: canary 0 bad of {last.canary.total}, stable 0 bad of {last.stable.total}."
 
 
-def _counts(counts: Mapping[str, int] | None) -> str:
-    if not counts:
-        return MISSING
-    total, bad = counts.get("total", 0), counts.get("bad", 0)
-    return f"{bad} of {total}" + (f" ({100 * bad / total:.2f} %)" if total else "")
+def _counts(kind: Kind, counts: Mapping[str, int] | None) -> str:
+    return told(kind, Counts(counts.get("total", 0), counts.get("bad", 0))) if counts else MISSING
 
 
 def _recorded(baseline: Mapping[str, Any], samples: Sequence[Event]) -> str:

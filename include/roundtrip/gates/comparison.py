@@ -48,6 +48,7 @@ class Growth:
     """seconds since the gate's first sample"""
     ends: float
     canary: Counts
+    """of the arm that has to be no worse; of a throughput that is stable (`kinds.faced`)"""
     stable: Counts
     began: datetime | None = None
     """the gate's first sample; None where nothing is recorded by time of day"""
@@ -81,7 +82,7 @@ class Lull:
 
 @dataclass(frozen=True)
 class MetricState:
-    """What one metric has shown."""
+    """What one metric has shown; the arms are those of `Growth`."""
 
     canary: Counts = field(default_factory=Counts)
     """since the warm-up ended"""
@@ -262,6 +263,13 @@ class Alone(Rule):
     """probability that the recorded rate is above its upper bound; the lower bound takes `false_pass`"""
 
     def __post_init__(self) -> None:
+        if self.metric.kind == "throughput":
+            raise GateError(
+                "the canary runs alone: there is no other version's throughput to compare with",
+                where=f"metric {self.metric.name}",
+                remedy="take it out of the gates that a service of its new version alone goes through, and give them a gauge of "
+                "what waits in the queue",
+            )
         if self.baseline.counts.total == 0 and self.metric.absolute_tolerance == 0:
             raise GateError(
                 "nothing is recorded of stable, and absolute_tolerance is 0: there is nothing to compare with",

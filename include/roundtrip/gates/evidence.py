@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from roundtrip.errors import EvidenceError, MetricRenamedError, StaleEvidenceError, TargetVanishedError
 from roundtrip.gates.actions import GateAction
+from roundtrip.plan.model import Kind
 
 Arm = Literal["canary", "stable"]
 ARMS: tuple[Arm, Arm] = ("canary", "stable")
@@ -241,6 +242,8 @@ class MetricEvidence:
     evidence_for: float
     """e-value against "worse than tolerated"; capped at MAX_EVIDENCE"""
     for_needed: float
+    kind: Kind = "errors"
+    """what is counted (`kinds`); a verdict from before there were others does not say"""
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "canary": self.canary.to_json(), "stable": self.stable.to_json()}

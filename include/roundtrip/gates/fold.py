@@ -6,9 +6,10 @@ Rules:
    counted. What it counted between the last scrape and its end is lost; nobody can know it. One that went down in the
    same process, or whose new start time is long before the gate, when the old process was read, is broken: it stays as it
    was, and the arm is missing. Were it believed, what was counted before the gate would be the gate's.
-3. A process first seen later is counted from zero when its start time is after the gate's beginning, else
+3. What one look showed (`Reading.is_look`) is added as it is, from the second sample on: intervals lie between two.
+4. A process first seen later is counted from zero when its start time is after the gate's beginning, else
    from what it showed first.
-4. A process that vanished keeps what it brought. Growth that no front door could serve is no evidence: the
+5. A process that vanished keeps what it brought. Growth that no front door could serve is no evidence: the
    arm is missing then, and the counter stays as it was.
 """
 
@@ -42,6 +43,8 @@ class Reading:
     """Unix time of the process's start; None when it does not say"""
     absent: bool = False
     """the source answers but has no such series: none yet, or no longer"""
+    is_look: bool = False
+    """the counts are of this look alone, not since the process began"""
 
     @property
     def counter(self) -> str:
@@ -114,7 +117,7 @@ def counters_from_json(data: Mapping[str, Any]) -> dict[str, Last]:
 def absorb(totals: Totals | None, scrape: RawScrape) -> Totals:
     """`totals` with the growth that `scrape` shows; None when the gate begins with it."""
     if totals is None:
-        last = {reading.counter: Last(reading.counts, reading.started) for reading in scrape.readings}
+        last = {one.counter: Last(one.counts, one.started) for one in scrape.readings if not one.is_look}
         return Totals(scrape.at, {}, last, dict(scrape.missing))
     totals = replace(totals, missing=dict(scrape.missing))
     for reading in scrape.readings:
@@ -123,8 +126,10 @@ def absorb(totals: Totals | None, scrape: RawScrape) -> Totals:
 
 
 def _absorb_one(totals: Totals, reading: Reading, at: datetime) -> Totals:
-    before = totals.last.get(reading.counter)
     counted = totals.counts.get(reading.column, Counts())
+    if reading.is_look:
+        return replace(totals, counts={**totals.counts, reading.column: counted + reading.counts})
+    before = totals.last.get(reading.counter)
     growth = _growth(before, reading, totals.began)
     most = MAX_REQUESTS_PER_SECOND * ((at - totals.began).total_seconds() + 1)
     if max(growth.total, growth.bad) > most:

@@ -26,6 +26,7 @@ from roundtrip.gates.actions import GateAction, asked
 from roundtrip.gates.evidence import Baseline, Decision, MetricEvidence, Sample, Verdict
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
 from roundtrip.gates.guard_rails import Guarded
+from roundtrip.gates.kinds import told
 from roundtrip.gates.needs import Need, sentence
 from roundtrip.gates.reading import Source
 from roundtrip.ledger.ledger import Event, Ledger, utc_now
@@ -81,7 +82,7 @@ async def run_gate(
     if setup.needs:
         say(f"{setup.gate_id}: {sentence(watch.gate, setup.needs)}")
     for name, baseline in setup.baselines.items():
-        say(f"{setup.gate_id}: {name}: the canary runs alone; compared with what is {baseline}")
+        say(f"{setup.gate_id}: {name}: the canary runs alone; {_beside(baseline)}")
     said_at: datetime | None = None
     while watch.decision.verdict is None:
         async with turns.sampling():
@@ -213,7 +214,7 @@ class _Watch:
         metrics = self.decision.metrics
         open_ = {name: one for name, one in metrics.items() if one.evidence_for < one.for_needed}
         enough = [
-            f"{name} (canary {one.canary}, evidence against {_of(one.evidence_against, one.against_needed)})"
+            f"{name} (canary {told(one.kind, one.canary)}, evidence against {_of(one.evidence_against, one.against_needed)})"
             for name, one in metrics.items()
             if name not in open_
         ]
@@ -222,7 +223,7 @@ class _Watch:
             open_.items(), key=lambda item: -item[1].evidence_against / item[1].against_needed
         )
         parts = [
-            f"{name}: canary {one.canary}, stable {one.stable}, "
+            f"{name}: canary {told(one.kind, one.canary)}, stable {told(one.kind, one.stable)}, "
             f"evidence for {_of(one.evidence_for, one.for_needed)}, "
             f"against {_of(one.evidence_against, one.against_needed)}"
             for name, one in worst_first
@@ -262,6 +263,12 @@ class _Watch:
         counts = {f"canary/{name}": one for name, one in sample.canary.items()}
         counts |= {f"stable/{name}": one for name, one in sample.stable.items()}
         self._totals = Totals(began, counts, counters_from_json(event.data["counters"]))
+
+
+def _beside(baseline: Baseline) -> str:
+    if baseline.counts.total == 0:
+        return "nothing is recorded of stable: it is held against the plan's absolute_tolerance"
+    return f"compared with what is {baseline}"
 
 
 def _of(evidence: float, needed: float) -> str:

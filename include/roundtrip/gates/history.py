@@ -20,6 +20,7 @@ import numpy as np
 from roundtrip.gates.blocks import MOST_LEAN, NOISE_SHAPE
 from roundtrip.gates.comparison import BLOCK_RATIOS, LULL_DEVIATIONS, Compared, ComparedInBursts
 from roundtrip.gates.evidence import Verdict
+from roundtrip.gates.kinds import faced, minimum
 from roundtrip.gates.many import (
     Arms,
     Bets,
@@ -38,6 +39,9 @@ from roundtrip.plan.model import Gate, Metric
 
 ROWS_AT_ONCE = 256
 """Blocks whose pairs are added up together; bounds the memory."""
+
+CANARYS_WORK = 3
+"""Where a throughput's canary has what it finished, when the arms are `faced`."""
 
 TIDY_SAMPLES = 50
 """After so many samples the gates that are over are left out of the arrays."""
@@ -120,6 +124,7 @@ def judged(
 
 
 def _metric(metric: Metric, gate: Gate, arms: Arms, alone: Mapping[str, Recorded]) -> _Many | ManyAlone:
+    gate = gate.of(metric)
     if metric.name in alone:
         many_alone = ManyAlone if gate.burst_seconds is None else ManyAloneInBursts
         return many_alone(metric, gate, arms, alone[metric.name], gate.false_alarm / (2 * len(alone)))
@@ -135,7 +140,9 @@ class _Many:
         self._rule = self._rule_of(metric, gate)
         self._gate = gate
         # By sample first, so that what belongs together lies together.
-        self._arms = np.stack([arms.canary.T, arms.canary_bad.T, arms.stable.T, arms.stable_bad.T], axis=1)
+        canary, stable = (arms.canary, arms.canary_bad), (arms.stable, arms.stable_bad)
+        self._arms = np.stack([one.T for arm in faced(metric.kind, canary, stable) for one in arm], axis=1)
+        self._amount = CANARYS_WORK if metric.kind == "throughput" else 0
         self._rows = np.arange(gates)
         self._pending = np.zeros((4, gates), dtype=np.int64)
         self._total = np.zeros(gates, dtype=np.int64)
@@ -151,13 +158,15 @@ class _Many:
 
     @property
     def waiting(self) -> Ints:
-        """Canary requests that have no request to stable beside them yet."""
+        """Canary requests that have no request to stable beside them yet; of time and of looks none wait."""
+        if self._rule.metric.kind in ("throughput", "gauge"):
+            return np.zeros(self._rows.size, dtype=np.int64)
         waiting: Ints = self._pending[0]
         return waiting
 
     def grow(self, at: int, begins: float, ends: float) -> None:
         counted = self._arms[at][:, self._rows]
-        self._total += counted[0]
+        self._total += counted[self._amount]
         self._pending += counted
         both = (self._pending[0] > 0) & (self._pending[2] > 0)
         pair = np.where(both, self._pending, 0)
@@ -179,7 +188,8 @@ class _Many:
         """Whether PASS lacks nothing but time."""
         each = [one.log_value() for one in (self._within_ratio, self._within_tolerance) if one.logs.shape[1]]
         enough = log_mean(np.stack(each, axis=1)) >= math.log(1 / self._rule.false_pass)
-        good: Flags = enough & (self._total >= self._gate.minimum_requests) & (self.waiting == 0)
+        wanted = minimum(self._rule.metric.kind, self._gate)
+        good: Flags = enough & (self._total >= wanted) & (self.waiting == 0)
         return good
 
     def keep(self, alive: Flags) -> None:

@@ -14,6 +14,7 @@ from roundtrip.gates.blocks import MEAN_STAKES
 from roundtrip.gates.comparison import TOLERATED_PARTS, Alone
 from roundtrip.gates.eprocess import BISECTIONS, PRIOR_REQUESTS, PRIOR_SHAPE
 from roundtrip.gates.evidence import Baseline, Counts
+from roundtrip.gates.kinds import minimum
 from roundtrip.gates.many import Arms, Bets, BlockBets, Flags, Floats, Ints, Recorded, absolute, bounded
 from roundtrip.plan.model import Gate, Metric
 
@@ -67,7 +68,7 @@ class ManyAlone:
     def is_good(self) -> Flags:
         """Whether PASS lacks nothing but time."""
         enough = self._within_tolerance.log_value() >= math.log(1 / self._rule.false_pass)
-        good: Flags = enough & (self._total >= self._gate.minimum_requests)
+        good: Flags = enough & (self._total >= minimum(self._rule.metric.kind, self._gate))
         return good
 
     def keep(self, alive: Flags) -> None:

@@ -22,7 +22,9 @@ class Names:
     errors: str | None
     """counter of the bad ones; None when they are those of `total` with a code of SERVER_ERRORS"""
     seconds: str
-    """histogram of durations, without _bucket"""
+    """histogram of durations, without _bucket; how many it holds is what was finished"""
+    rejected: str | None = None
+    """counter of those that were refused; None: there is none"""
 
 
 FRONT_DOOR = Names("traefik_service_requests_total", None, "traefik_service_request_duration_seconds")
@@ -32,7 +34,7 @@ FRONT_DOOR_ALIVE = "traefik_config_reloads_total"
 """On Traefik's page from its start on, so a page without it is not Traefik's."""
 
 SERVICES = (
-    Names("orders_received_total", "order_errors_total", "order_handling_seconds"),
+    Names("orders_received_total", "order_errors_total", "order_handling_seconds", "orders_rejected_total"),
     Names("http_requests_total", None, "http_request_duration_seconds"),
 )
 """The first of them that a process shows is the one that counts: a worker counts orders, whatever else it serves."""

@@ -6,7 +6,9 @@ Rules:
 3. A process that promises a series and had no request yet shows its type without a sample: that is a zero. One that
    does not promise the counter of errors, or counts without a status code, hides errors: that is no zero.
 4. A series that is shown twice is an EvidenceError: it would be counted twice.
-5. A page that differs from one before it in its numbers only has its series: its text is not parsed again (`Outline`).
+5. Work that was finished stands beside the time that its process was there; a process that does not say when it began
+   has none. One that shows a start after its own page's moment has a clock that disagrees: no evidence either.
+6. A page that differs from one before it in its numbers only has its series: its text is not parsed again (`Outline`).
    Parsing a front door's page takes ten milliseconds, in which a triggerer hears no other gate.
 """
 
@@ -22,12 +24,16 @@ from prometheus_client.samples import Sample as Series
 
 from roundtrip.errors import EvidenceError, MetricRenamedError
 from roundtrip.gates.evidence import Counts, whole
+from roundtrip.gates.kinds import MILLISECONDS
 from roundtrip.gates.names import SERVER_ERRORS, STARTED, Names
 from roundtrip.plan.model import Metric
 
 STATUS_CODE = re.compile(r"[0-9]{3}")
 NUMBER = re.compile(r"([0-9]{1,30})|[0-9]{1,30}(?:\.[0-9]{1,30})?(?:e[+-][0-9]{1,3})?")
 """A number as every page writes it, a whole one as a group; the parser is asked about any other, such as NaN."""
+
+MOST_AHEAD_SECONDS = 1.0
+"""A process that began later than that after its page's moment did not."""
 
 Labels = Callable[[dict[str, str]], bool]
 
@@ -79,14 +85,23 @@ class Page:
             raise EvidenceError(f"{STARTED}: expected a time, got {value!r}", where=self.where)
         return value
 
-    def counts(self, metric: Metric, names: Names, counted: Labels) -> Counts | None:
-        """Counts of `metric` over the series whose labels are counted; None when there is no such series."""
+    def counts(self, metric: Metric, names: Names, counted: Labels, at: float | None = None) -> Counts | None:
+        """Counts of `metric` over the series whose labels are counted; None when there is no such series.
+
+        `at` is the Unix time that the page is of; kind throughput needs it.
+        """
         if metric.kind == "slow":
             return self._slow(metric, names, counted)
+        if metric.kind == "throughput":
+            return self._finished(metric, names, counted, at)
         total = self._of(names.total, counted)
         if not total:
             return None
-        if names.errors is not None:
+        if metric.kind == "rejected":
+            rejected = names.rejected or f"counter of rejected ones beside {names.total}"
+            self._refuse_unpromised(rejected, metric)
+            errors = self._of(rejected, counted)
+        elif names.errors is not None:
             self._refuse_unpromised(names.errors, metric)
             errors = self._of(names.errors, counted)
         else:
@@ -112,6 +127,39 @@ class Page:
         total = self._sum(all_of_them)
         # A process may count between the two lines; a negative number of slow ones would be refused.
         return Counts(total, max(0, total - self._sum(quick)))
+
+    def _finished(self, metric: Metric, names: Names, counted: Labels, at: float | None) -> Counts:
+        if at is None:
+            raise RuntimeError(f"metric {metric.name} counts time, and the page's own is not given")
+        self._refuse_unpromised(names.seconds, metric)
+        started = self.started()
+        if started is None:
+            raise MetricRenamedError(
+                f"shows no {STARTED}: how long it was there is not known",
+                where=self.where,
+                remedy=f"let it show one, or leave metric {metric.name} out",
+            )
+        if started > at + MOST_AHEAD_SECONDS:
+            raise EvidenceError(
+                f"began {started - at:.0f} s after the moment of its page: the clocks disagree",
+                where=self.where,
+                remedy="set the clocks of both hosts",
+            )
+        milliseconds = round(max(0.0, at - started) * MILLISECONDS)
+        return Counts(milliseconds, self._sum(self._of(f"{names.seconds}_count", counted)))
+
+    def look(self, metric: Metric) -> Counts:
+        """One look at the gauge of `metric`. Raises MetricRenamedError where it is not shown."""
+        values = [one.value for one in self.series if one.name == metric.gauge]
+        if not values:
+            raise MetricRenamedError(
+                f"shows no {metric.gauge}",
+                where=self.where,
+                remedy=f"name the gauge that it has in metric {metric.name}, or let it show this one",
+            )
+        if metric.higher_than is None or not all(math.isfinite(value) for value in values):
+            raise EvidenceError(f"{metric.gauge}: expected a finite number, got {values}", where=self.where)
+        return Counts(1, int(max(values) > metric.higher_than))
 
     def _refuse_without_code(self, series: Iterable[Series], metric: Metric) -> None:
         for one in series:

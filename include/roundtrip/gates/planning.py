@@ -4,7 +4,9 @@ early.
 Rules:
 1. The time is what a canary as good as stable needs; with a bad one a gate ends sooner.
 2. It is an expectation; half of the gates need longer. A deadline of twice that is comfortable.
-3. In bursts it is a number of whole blocks, each with what it has on average: bursts that do come cost more.
+3. Of a throughput the requests are jobs, shared like the time of the processes. Of a gauge time is needed, not
+   traffic: its looks come whatever is done.
+4. In bursts it is a number of whole blocks, each with what it has on average: bursts that do come cost more.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ from roundtrip.gates.blocks import BLOCK_BURSTS, GUARD_BURSTS, bounded, times_as
 from roundtrip.gates.comparison import TOLERATED_PARTS, Compared, ComparedInBursts
 from roundtrip.gates.eprocess import log_mean
 from roundtrip.gates.evidence import Counts
+from roundtrip.gates.kinds import minimum
 from roundtrip.plan.model import Gate, Metric
 
 MOST_REQUESTS = 10**12
 """More than this never comes."""
+
+BLOCK_TIME = 10_000
+"""Of all processes in a block; any number that is large beside their jobs gives the same."""
 
 LEAST_PROBABLE = 1e-9
 """Numbers of bad requests in a block that are rarer than that are left out of an expectation."""
@@ -36,17 +42,13 @@ def traffic_needed(
     if not 0 < canary_share <= 1 or requests_per_second <= 0 or not 0 <= error_rate < 1:
         raise RuntimeError(f"no traffic: {requests_per_second}/s, share {canary_share}, errors {error_rate}")
     per_second = requests_per_second * canary_share
-    if gate.burst_seconds is None:
-        seconds = max(_requests_needed(gate, metric, canary_share, error_rate) for metric in gate.metrics)
-        seconds /= per_second
-    else:
-        counted = per_second * gate.burst_seconds * (BLOCK_BURSTS - GUARD_BURSTS)
-        blocks = max(
-            _blocks_needed(gate, metric, counted, canary_share, error_rate) for metric in gate.metrics
+    seconds = max(
+        max(
+            _seconds_needed(gate.of(metric), metric, per_second, canary_share, error_rate),
+            minimum(metric.kind, gate) / per_second,
         )
-        # A block that would have no canary request lasts until it has one.
-        seconds = blocks * gate.burst_seconds * BLOCK_BURSTS * max(1.0, 1 / counted)
-    seconds = max(seconds, gate.minimum_requests / per_second)
+        for metric in gate.metrics
+    )
     return max(gate.minimum_seconds, gate.warm_up_seconds + seconds) + gate.interval_seconds
 
 
@@ -64,16 +66,28 @@ def refuse_undecidable(
     return seconds
 
 
+def _seconds_needed(gate: Gate, metric: Metric, per_second: float, share: float, error_rate: float) -> float:
+    """`per_second` are the canary's requests."""
+    if gate.burst_seconds is None:
+        return _requests_needed(gate, metric, share, error_rate) / per_second
+    counted = 1 / gate.interval_seconds if metric.kind == "gauge" else per_second
+    counted *= gate.burst_seconds * (BLOCK_BURSTS - GUARD_BURSTS)
+    blocks = _blocks_needed(gate, metric, counted, share, error_rate)
+    # A block that would have no canary request lasts until it has one.
+    return blocks * gate.burst_seconds * BLOCK_BURSTS * max(1.0, 1 / counted)
+
+
 def _requests_needed(gate: Gate, metric: Metric, share: float, error_rate: float) -> float:
     alone = share == 1
     needed = _needed(gate, alone=alone)
     tolerance = metric.absolute_tolerance
     by_rate = [error_rate * math.log(f) - tolerance * (f - 1) for f in TOLERATED_PARTS]
     k, m = metric.tolerated_odds, (1 - share) / share
-    by_ratio = [
-        error_rate * (math.log(r / k) + (1 + m) * math.log((k + m) / (r + m)))
-        for r in Compared(metric, gate, gate.false_pass).ratios
-    ]
+    ratios = Compared(metric, gate, gate.false_pass).ratios
+    if metric.kind == "throughput":
+        by_ratio = [m * math.log(r / k) + (1 + m) * math.log((k * m + 1) / (r * m + 1)) for r in ratios]
+    else:
+        by_ratio = [error_rate * (math.log(r / k) + (1 + m) * math.log((k + m) / (r + m))) for r in ratios]
 
     def log_value(requests: float) -> float:
         parts = [] if alone else [log_mean([requests * growth for growth in by_ratio])]
@@ -95,14 +109,13 @@ def _blocks_needed(gate: Gate, metric: Metric, requests: float, share: float, er
         by_rate = [one + n * error_rate * math.log(f) for one, f in zip(empty, TOLERATED_PARTS, strict=True)]
     if not alone:
         m = max(1, round(n * (1 - share) / share))
+        size, each, other = n, n * error_rate, Counts(m, round(m * error_rate))
+        if metric.kind == "throughput":
+            size, each = round((1 - share) * BLOCK_TIME), n * (1 - share) / share
+            other = Counts(round(share * BLOCK_TIME), n)
         drawn = [
-            (
-                p,
-                times_as_bad(
-                    rule.ratios_in_blocks, k, Counts(n, min(n, bad)), Counts(m, round(m * error_rate))
-                ),
-            )
-            for bad, p in _poisson(n * error_rate)
+            (p, times_as_bad(rule.ratios_in_blocks, k, Counts(size, min(size, bad)), other))
+            for bad, p in _poisson(each)
         ]
         by_ratio = [sum(p * logs[i] for p, logs in drawn) for i in range(len(rule.ratios))]
 

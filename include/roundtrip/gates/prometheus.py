@@ -76,8 +76,10 @@ class _Question:
     @property
     def counted(self) -> tuple[str, ...]:
         """The series whose values are counted, each of which has to be fresh."""
-        if self.metric.kind == "slow":
-            return (f"{self.series.seconds}_bucket",)
+        if self.metric.gauge is not None:
+            return (self.metric.gauge,)
+        if self.metric.kind in ("slow", "throughput"):
+            return (f"{self.series.seconds}_{'bucket' if self.metric.kind == 'slow' else 'count'}",)
         return (self.series.total, *([self.series.errors] if self.series.errors else []))
 
     @property
@@ -193,8 +195,8 @@ class Prometheus:
         try:
             for one in told:
                 instance = _instance(one["target"], question.series, self.server.url)
-                # OpenMetrics names a counter without its ending, and both formats a histogram without _bucket.
-                names = {one["metric"], f"{one['metric']}_total", f"{one['metric']}_bucket"}
+                # OpenMetrics names a counter without its ending, and both formats a histogram without _bucket or _count.
+                names = {f"{one['metric']}{ending}" for ending in ("", "_total", "_bucket", "_count")}
                 promised.setdefault(instance, set()).update(names)
         except (KeyError, TypeError) as error:
             raise EvidenceError("does not tell what its targets promise", where=self.server.url) from error
@@ -247,6 +249,13 @@ class _Answer:
                 remedy="scrape more often than that, and look whether the server's clock is right",
             )
 
+    def time_of(self, name: str, instance: str, series: Series, where: str) -> float:
+        """Unix time of the last sample of one process's series. Raises EvidenceError."""
+        for one in self.times:
+            if one.labels[_TIME_OF] == name and _instance(one.labels, series, where) == instance:
+                return one.value
+        raise EvidenceError(f"does not tell the time of {name} of {instance}", where=where)
+
     def instances(
         self, series: Series, where: str, only: Collection[str] | None = None
     ) -> dict[str, list[OneSeries]]:
@@ -280,7 +289,12 @@ def _scraped(targets: Mapping[str, Sequence[OneSeries]], where: str) -> list[str
 def _reading(question: _Question, answer: _Answer, instance: str, where: str) -> Reading:
     found = answer.instances(question.series, where)[instance]
     page = _page(question, found, where)
-    counts = page.counts(question.metric, question.names, _is_of_users)
+    if question.metric.kind == "gauge":
+        look = page.look(question.metric)
+        return Reading(question.arm, question.metric.name, instance, look, is_look=True)
+    is_timed = question.metric.kind == "throughput"
+    at = answer.time_of(UP, instance, question.series, where) if is_timed else None
+    counts = page.counts(question.metric, question.names, _is_of_users, at)
     return Reading(
         question.arm,
         question.metric.name,

@@ -2,7 +2,7 @@
 
 Rules:
 1. Only gates of the same release and environment count, where stable was this version and was compared with.
-2. Only the same measurement counts: service, source, kind and bound.
+2. Only the same measurement counts: service, source, series, kind and bound.
 3. It is said from when to when that was recorded: whoever reads the verdict has to know what it was compared with. It is of
    that time of day alone; what is recorded by hour of the day (`rollout.stable_hours`) takes its place where there is any.
 """
@@ -35,9 +35,12 @@ def runs_alone(gate: Gate, deployment: Deployment, stable: str, queues: Collecti
 def baselines(
     ledger: Ledger, release: str, *, environment: str, stable: str, gate: Gate, alone: Collection[str]
 ) -> dict[str, Baseline]:
-    """For each metric of `alone` what earlier gates counted on stable; 0 of 0 where they did not."""
+    """For each metric of `alone` what earlier gates counted on stable; 0 of 0 where they did not, and of a gauge.
+
+    Looks at a gauge hang together, so counts of them bound no share.
+    """
     found = {name: Baseline() for name in alone}
-    wanted = [metric for metric in gate.metrics if metric.name in found]
+    wanted = [metric for metric in gate.metrics if metric.name in found and metric.kind != "gauge"]
     for started in ledger.events(release, kind="gate.started"):
         if (started.data["environment"], started.data["stable"]) != (environment, stable):
             continue
@@ -67,4 +70,6 @@ def _same(metric: Metric, started: Mapping[str, Any]) -> list[str]:
 
 def measurement(metric: Metric) -> tuple[object, ...]:
     """What a metric measures: two that measure the same count the same (rule 2)."""
-    return metric.service, metric.source, metric.kind, metric.slower_than_seconds
+    bound = metric.slower_than_seconds if metric.higher_than is None else metric.higher_than
+    series = metric.series.model_dump_json() if metric.series else None
+    return metric.service, metric.source, metric.kind, metric.gauge, bound, series

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -95,7 +95,7 @@ class Services:
             for arm in ARMS:
                 try:
                     here = self._of(listed, metric.service, self.versions.of(arm))
-                    readings += [reading_of(pages[one.address], one.address, metric, arm) for one in here]
+                    readings += [reading_of(pages[one.address], one.address, metric, arm, at) for one in here]
                 except EvidenceError as error:
                     missing[f"{arm}/{metric.name}"] = missing_because(error)
         for rail in self.guard_rails:
@@ -148,10 +148,12 @@ def read_targets(path: Path) -> list[Listed]:
         ) from error
 
 
-def reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Arm) -> Reading:
+def reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Arm, at: datetime) -> Reading:
     """What one process's page says of a metric. Raises EvidenceError, also the one that stands for its page."""
     if isinstance(page, EvidenceError):
         raise page
+    if metric.kind == "gauge":
+        return Reading(arm, metric.name, address, page.look(metric), is_look=True)
     names = next((names for names in SERVICES if page.has(names)), None)
     if names is None:
         raise MetricRenamedError(
@@ -159,8 +161,12 @@ def reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Ar
             where=address,
             remedy=f"let {metric.service} count its requests, or take metric {metric.name} from the front door",
         )
-    counts = page.counts(metric, names, lambda labels: labels.get("route") not in IGNORED_ROUTES)
+    counts = page.counts(metric, names, _is_of_users, at.timestamp())
     return Reading(arm, metric.name, address, counts or Counts(), started=page.started())
+
+
+def _is_of_users(labels: Mapping[str, str]) -> bool:
+    return labels.get("route") not in IGNORED_ROUTES
 
 
 async def _page_or_error(address: str, limits: Limits, outline: Outline) -> Page | EvidenceError:

@@ -25,7 +25,8 @@ nothing is recorded, the absolute tolerance stands for both. Where it is recorde
 has the bounds of its own hours (`hours`), and the probabilities hold as said there.
 
 What a plan says of noise decides the unit of all this: the interval between two samples, or the block of time
-(`comparison`). An interval in which only one arm had requests is joined to the next one. What came in the warm-up is not
+(`comparison`); a metric that says it of itself has its own. What is worse depends on what is counted (`kinds`). An
+interval in which only one arm had requests is joined to the next one. What came in the warm-up is not
 judged. Replaying the same samples gives the same decision, bit for bit.
 """
 
@@ -61,7 +62,8 @@ from roundtrip.gates.evidence import (
     unread,
 )
 from roundtrip.gates.hours import Beside
-from roundtrip.plan.model import Gate, Metric
+from roundtrip.gates.kinds import amount, faced, minimum, told, unit
+from roundtrip.plan.model import Gate, Kind, Metric
 
 UNCOMPARED_REQUESTS = 1000
 """Even where stable has 1 % of the traffic, it misses so many in a row once in 20,000 times."""
@@ -96,6 +98,7 @@ class Judge:
                 remedy="lengthen the deadline",
             )
         self._rules = {metric.name: self._rule(metric) for metric in gate.metrics}
+        self._kinds: Mapping[str, Kind] = {metric.name: metric.kind for metric in gate.metrics}
         share = 2 if self._alone else 1
         self._log_fail = math.log(share / gate.false_alarm)
 
@@ -127,8 +130,11 @@ class Judge:
                     Growth(
                         begins,
                         ends,
-                        sample.canary[name] - before.canary[name],
-                        sample.stable[name] - before.stable[name],
+                        *faced(
+                            self._kinds[name],
+                            sample.canary[name] - before.canary[name],
+                            sample.stable[name] - before.stable[name],
+                        ),
                         began=began,
                     ),
                 )
@@ -159,12 +165,12 @@ class Judge:
         if stale:
             return decided(Verdict.INCONCLUSIVE, stale)
         for name, one in state.metrics.items():
-            is_known = name not in self._alone and f"stable/{name}" not in sample.missing
-            if is_known and one.uncompared >= UNCOMPARED_REQUESTS:
+            waiting = self._waiting(name, one)
+            if waiting >= UNCOMPARED_REQUESTS and f"stable/{name}" not in sample.missing:
                 return decided(
                     Verdict.INCONCLUSIVE,
                     Cause.NO_TRAFFIC.says(
-                        f"{name}: {one.uncompared} requests to the canary and none to stable meanwhile"
+                        f"{name}: {waiting} requests to the canary and none to stable meanwhile"
                     ),
                 )
         return self._ending(state, metrics, sample, elapsed, max(now, sample.at))
@@ -185,10 +191,7 @@ class Judge:
         if not lacking:
             each = "; ".join(self._sentence(name, one, state) for name, one in metrics.items())
             return Decision(Verdict.PASS, f"{each}; after {elapsed:.0f} s", metrics)
-        silent = any(
-            one.canary.total == 0 or (name not in self._alone and one.stable.total == 0)
-            for name, one in metrics.items()
-        )
+        silent = any(self._is_silent(name, one) for name, one in metrics.items())
         if override is not None and not silent and not sample.missing.keys() & set(self._columns()):
             reason = f"overridden by {override.by}: {override.reason}; the evidence had not decided: "
             reason += f"{'; '.join(lacking)}; after {elapsed:.0f} s"
@@ -217,9 +220,11 @@ class Judge:
         """What PASS lacks, each as a sentence; empty means PASS (rule 3)."""
         gate, lacking = self._gate, []
         for name, one in metrics.items():
-            if one.canary.total < gate.minimum_requests:
-                lacking.append(f"{name}: {one.canary.total} of {gate.minimum_requests} canary requests")
-            waiting = 0 if name in self._alone else state.metrics[name].uncompared
+            kind = self._kinds[name]
+            there, wanted = amount(kind, one.canary), minimum(kind, gate)
+            if there < wanted:
+                lacking.append(f"{name}: {there} of {wanted} canary {unit(kind)}")
+            waiting = self._waiting(name, state.metrics[name])
             if waiting:
                 lacking.append(f"{name}: {waiting} canary requests wait for one to stable to compare with")
             if not self._rules[name].log_for(state.metrics[name]) >= math.log(one.for_needed):
@@ -233,6 +238,16 @@ class Judge:
             lacking.append(f"{elapsed:.0f} of {gate.minimum_seconds:g} s")
         return lacking
 
+    def _waiting(self, name: str, one: MetricState) -> int:
+        """Canary requests without one to stable beside them; a process's time always has stable's beside it, or is missing."""
+        is_of_requests = name not in self._alone and self._kinds[name] not in ("throughput", "gauge")
+        return one.uncompared if is_of_requests else 0
+
+    def _is_silent(self, name: str, one: MetricEvidence) -> bool:
+        kind = self._kinds[name]
+        arms = (one.canary,) if name in self._alone else (one.canary, one.stable)
+        return any(amount(kind, counts) == 0 for counts in arms)
+
     def _columns(self) -> list[str]:
         """The arms of the metrics that have to be read: stable's only where it is compared with."""
         return [f"{arm}/{name}" for name in self._rules for arm in ARMS if self._needs(arm, name)]
@@ -241,7 +256,7 @@ class Judge:
         return arm == "canary" or name not in self._alone
 
     def _rule(self, metric: Metric) -> Rule:
-        gate, baseline = self._gate, self._alone.get(metric.name)
+        gate, baseline = self._gate.of(metric), self._alone.get(metric.name)
         if baseline is None:
             compared = Compared if gate.noise == "independent-requests" else ComparedInBursts
             return compared(metric, gate, gate.false_pass)
@@ -251,13 +266,15 @@ class Judge:
 
     def _evidence(self, name: str, one: MetricState, baseline: Baseline | None) -> MetricEvidence:
         rule = self._rules[name]
+        canary, stable = faced(self._kinds[name], one.canary, one.stable)
         return MetricEvidence(
-            canary=one.canary,
-            stable=baseline.counts if baseline else one.stable,
+            canary=canary,
+            stable=baseline.counts if baseline else stable,
             evidence_against=_shown(rule.log_against(one)),
             against_needed=len(self._rules) * math.exp(self._log_fail),
             evidence_for=_shown(rule.log_for(one)),
             for_needed=1 / rule.false_pass,
+            kind=self._kinds[name],
         )
 
     def _recorded(self, name: str, state: State) -> Baseline | None:
@@ -267,8 +284,9 @@ class Judge:
         return self._beside[name].over(state.began, state.previous.at)
 
     def _sentence(self, name: str, one: MetricEvidence, state: State) -> str:
-        beside = self._recorded(name, state) or f"stable {one.stable}"
-        return f"{name}: canary {one.canary}, {beside}"
+        kind = self._kinds[name]
+        beside = self._recorded(name, state) or f"stable {told(kind, one.stable)}"
+        return f"{name}: canary {told(kind, one.canary)}, {beside}"
 
 
 def _shown(log: float) -> float:

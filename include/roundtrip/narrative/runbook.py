@@ -5,14 +5,17 @@ Both are made of what happened in this release; advice that holds for every rele
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from roundtrip.forge.backlog import BacklogItem
+from roundtrip.gates.evidence import ARMS, Arm, Counts
+from roundtrip.gates.kinds import told
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.checked import gaps
 from roundtrip.narrative.markdown import bullets, code, inline, table
 from roundtrip.narrative.story import Story, read_story
-from roundtrip.plan.model import Gate, Plan, Service
+from roundtrip.plan.model import Gate, Metric, Plan, Service
 
 
 def runbook(release: str, events: Sequence[Event], plan: Plan) -> str:
@@ -84,7 +87,7 @@ def _is_new(service: Service) -> bool:
 
 def _normal(story: Story) -> str:
     rows = [
-        [code(gate.id), inline(name), _rate(metric.get("canary", {})), _rate(metric.get("stable", {}))]
+        [code(gate.id), inline(name), *(_rate(metric, arm) for arm in ARMS)]
         for gate in story.gates()
         if gate.verdict is not None
         for name, metric in gate.verdict.data.get("metrics", {}).items()
@@ -92,9 +95,9 @@ def _normal(story: Story) -> str:
     return table(["gate", "metric", "new version", "stable version"], rows)
 
 
-def _rate(counts: dict[str, int]) -> str:
-    total, bad = counts.get("total", 0), counts.get("bad", 0)
-    return f"{bad} of {total}" + (f" ({100 * bad / total:.2f} %)" if total else "")
+def _rate(metric: Mapping[str, Any], arm: Arm) -> str:
+    counts = metric.get(arm, {})
+    return told(metric.get("kind", "errors"), Counts(counts.get("total", 0), counts.get("bad", 0)))
 
 
 def _gate(name: str, gate: Gate) -> str:
@@ -102,12 +105,25 @@ def _gate(name: str, gate: Gate) -> str:
         [
             inline(metric.name),
             inline(metric.service),
-            f"slower than {metric.slower_than_seconds:g} s" if metric.slower_than_seconds else "errors",
-            f"{metric.tolerated_odds:g} times the stable version's",
+            _bad(metric),
+            _tolerated(metric),
         ]
         for metric in gate.metrics
     ]
     return f"Gate {code(name)}:\n\n" + table(["metric", "service", "bad is", "not tolerated from"], rows)
+
+
+def _bad(metric: Metric) -> str:
+    if metric.slower_than_seconds is not None:
+        return f"slower than {metric.slower_than_seconds:g} s"
+    if metric.gauge is not None:
+        return f"{code(metric.gauge)} above {metric.higher_than:g}"
+    return {"throughput": "less work finished by a process in a second"}.get(metric.kind, metric.kind)
+
+
+def _tolerated(metric: Metric) -> str:
+    odds = 1 / metric.tolerated_odds if metric.kind == "throughput" else metric.tolerated_odds
+    return f"{odds:.3g} times the stable version's"
 
 
 def _back(release: str, plan: Plan) -> str:

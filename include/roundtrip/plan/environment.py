@@ -29,6 +29,10 @@ class GateTimes(Part):
     deadline_seconds: Seconds | None = None
     warm_up_seconds: Annotated[float, Field(ge=0)] | None = None
     minimum_requests: Annotated[int, Field(ge=1)] | None = None
+    metric_burst_seconds: Annotated[
+        dict[Name, Seconds],
+        Field(description="burst_seconds of metrics that are judged in blocks of their own"),
+    ] = {}
 
 
 class Traffic(Part):

@@ -190,17 +190,41 @@ class Series(Part):
         return text.format(service=service, version=version, version_dashed=version.replace(".", "-"))
 
 
+Kind = Literal["errors", "rejected", "slow", "throughput", "gauge"]
+
+
 class Metric(Part):
     """One thing that a gate compares between canary and stable."""
 
     name: Name
-    kind: Literal["errors", "slow"]
+    kind: Annotated[
+        Kind,
+        Field(
+            description="share of requests that failed, were rejected, or were slower than slower_than_seconds; throughput: "
+            "work that a process of a queue's service finishes in a second; gauge: share of looks above higher_than"
+        ),
+    ]
     source: Literal["front-door", "services", "prometheus"]
     service: Name
     series: Annotated[Series | None, Field(description="only for source prometheus; None: the defaults")] = (
         None
     )
     slower_than_seconds: Annotated[float | None, Field(gt=0)] = None
+    gauge: Annotated[SeriesName | None, Field(description="only for kind gauge: its series")] = None
+    higher_than: Annotated[
+        float | None,
+        Field(
+            allow_inf_nan=False,
+            description="only for kind gauge: the largest value of a process that is still fine",
+        ),
+    ] = None
+    burst_seconds: Annotated[
+        Seconds | None,
+        Field(
+            description="this metric is judged in blocks, for swings of this length of one version; needed by kind gauge. "
+            "None: as the gate's noise says"
+        ),
+    ] = None
     fail_odds: Annotated[
         list[Annotated[float, Field(gt=1, le=1000)]],
         Field(min_length=1, description="ratios of canary's rate to stable's that the test looks for"),
@@ -220,9 +244,35 @@ class Metric(Part):
     def _a_bound_for_slow(self) -> Self:
         if (self.kind == "slow") != (self.slower_than_seconds is not None):
             raise ValueError("slower_than_seconds belongs to kind slow, and only there")
+        if self.kind == "rejected" and self.source != "services":
+            raise ValueError(
+                "kind rejected is read from services only; at Prometheus take kind errors, and give series.errors"
+            )
         if self.series is not None and self.source != "prometheus":
             raise ValueError("series belongs to source prometheus, and only there")
         return self
+
+    @model_validator(mode="after")
+    def _what_its_kind_needs(self) -> Self:
+        is_gauge = self.kind == "gauge"
+        if is_gauge != (self.gauge is not None) or is_gauge != (self.higher_than is not None):
+            raise ValueError("gauge and higher_than belong to kind gauge, and only there")
+        if is_gauge and (self.burst_seconds is None or self.absolute_tolerance == 0):
+            raise ValueError(
+                "kind gauge needs burst_seconds, since one look hangs together with the next, and an absolute_tolerance above 0"
+            )
+        if self.kind == "throughput" and self.absolute_tolerance != 0:
+            raise ValueError(
+                "kind throughput is compared with the stable version's alone: give absolute_tolerance 0"
+            )
+        by_process = self.source == "services" or (self.source == "prometheus" and not self._is_of_proxy)
+        if self.kind in ("throughput", "gauge") and not by_process:
+            raise ValueError(f"kind {self.kind} is of processes: a front door or a proxy does not show it")
+        return self
+
+    @property
+    def _is_of_proxy(self) -> bool:
+        return self.series is not None and self.series.of_proxy
 
 
 class GuardRail(Part):
@@ -301,6 +351,13 @@ class Gate(Part):
         if self.burst_ratio is not None and self.noise != "bursts":
             raise ValueError("burst_ratio belongs to noise bursts, and only there")
         return self
+
+    def of(self, metric: Metric) -> Gate:
+        """The gate as it judges this metric, which may be in blocks of its own."""
+        if metric.burst_seconds is None:
+            return self
+        blocks = {"noise": "bursts", "burst_seconds": metric.burst_seconds, "burst_ratio": None}
+        return self.model_copy(update=blocks)
 
     @model_validator(mode="after")
     def _guard_rails_have_names_of_their_own(self) -> Self:
@@ -405,6 +462,11 @@ class Plan(Part):
             for metric in gate_.metrics:
                 if metric.service not in self.services:
                     problems.append(f"gates.{name}.metrics.{metric.name}: no service '{metric.service}'")
+                elif metric.kind == "throughput" and not self.services[metric.service].queue:
+                    problems.append(
+                        f"gates.{name}.metrics.{metric.name}: {metric.service} takes no work from a queue (queue: true), "
+                        "so its throughput is what it is sent"
+                    )
             problems += [
                 f"gates.{name}.guard_rails.{rail.name}: no service '{rail.service}' with a page of metrics"
                 for rail in gate_.guard_rails

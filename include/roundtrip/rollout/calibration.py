@@ -2,7 +2,7 @@
 
 Rules:
 1. Gates are those that a release would get: the plan's, with what the environment changes in them.
-2. Each interval's requests are Poisson, bad ones binomial; healthy means that both versions are bad at the same rate,
+2. Each interval's requests are Poisson, bad ones binomial, finished jobs Poisson; healthy means that both versions are bad at the same rate,
    harmful that one metric of the canary is at another and all others are healthy.
 3. A canary that runs alone is compared with what gates before it counted of stable. Each simulated one is given what
    the healthy gates before it counted until they passed, drawn anew from those; its own canary turns bad after them.
@@ -25,15 +25,17 @@ from roundtrip.gates.history import judged
 from roundtrip.gates.many import Arms, Floats, Ints, Recorded
 from roundtrip.gates.recorded import measurement
 from roundtrip.gates.summary import Times, wilson
-from roundtrip.plan.model import Gate
+from roundtrip.plan.model import Gate, Metric
 from roundtrip.rollout.decidable import gates_of
 from roundtrip.rollout.expected_traffic import Flow, expected_flow
 from roundtrip.rollout.figures import Calibration, Detection, Ends, NotSimulated, Simulation
 from roundtrip.rollout.gate_settings import Planned, settings
 from roundtrip.rollout.stored_figures import valid_for
 
-HARMS = (0.01, 0.02, 0.05, 0.2)
-"""bad requests of the canary, as a share of its requests"""
+HARMS = (0.01, 0.02, 0.05, 0.2, 0.5)
+"""bad requests of the canary, as a share of its requests; of a throughput the work that it does not do"""
+PROCESS_TIME = 3000.0
+"""of both versions together, milliseconds each second; only its division between them counts"""
 CELLS = 2**21
 """intervals of all gates that are drawn at once; bounds the memory"""
 MOST_SAMPLES = 20_000
@@ -70,8 +72,11 @@ class _Step:
     def is_measured(self, passed: Passed) -> bool:
         return any(self.measures(name) in passed.counts for name in self.alone)
 
+    def metric(self, name: str) -> Metric:
+        return next(one for one in self.gate.metrics if one.name == name)
+
     def measures(self, metric: str) -> tuple[object, ...]:
-        return measurement(next(one for one in self.gate.metrics if one.name == metric))
+        return measurement(self.metric(metric))
 
 
 def calibrations(planned: Planned, simulation: Simulation) -> Iterator[Calibration | NotSimulated]:
@@ -117,7 +122,10 @@ def _not_simulated(one: _Step, earlier: Sequence[Passed | None]) -> str:
 
 def _calibrated(one: _Step, earlier: Sequence[Passed], simulation: Simulation) -> tuple[Calibration, Passed]:
     kinds = [(metric, harm) for metric in one.flows for harm in HARMS]
-    rates = {metric: np.full(len(kinds) + 1, simulation.error_rate) for metric in one.flows}
+    rates = {
+        metric.name: np.full(len(kinds) + 1, 0.0 if metric.kind == "throughput" else simulation.error_rate)
+        for metric in one.gate.metrics
+    }
     for number, (metric, harm) in enumerate(kinds, 1):
         rates[metric][number] = harm
     ended = _simulated(one, rates, earlier, simulation)
@@ -185,8 +193,14 @@ def _simulated(
 def _drawn(one: _Step, metric: str, rates: tuple[Floats, float], dice: np.random.Generator) -> Arms:
     """One gate for each of the canary's rates; stable's is the same in all."""
     interval, gets, shape = one.gate.interval_seconds, one.flows[metric], (rates[0].size, one.samples)
-    canary, stable = (dice.poisson(each * interval, shape) for each in (gets.canary, gets.stable))
+    kind = one.metric(metric).kind
     of_canary, of_stable = _factors(one, metric, shape, dice)
+    if kind == "throughput":
+        return _worked(gets, interval, ((1 - rates[0][:, None]) * of_canary, of_stable), shape, dice)
+    if kind == "gauge":
+        canary, stable = (np.full(shape, int(each > 0)) for each in (gets.canary, gets.stable))
+    else:
+        canary, stable = (dice.poisson(each * interval, shape) for each in (gets.canary, gets.stable))
     return Arms(
         canary,
         dice.binomial(canary, np.minimum(1.0, rates[0][:, None] * of_canary)),
@@ -195,16 +209,34 @@ def _drawn(one: _Step, metric: str, rates: tuple[Floats, float], dice: np.random
     )
 
 
+def _worked(
+    gets: Flow,
+    interval: float,
+    factors: tuple[Floats, Floats],
+    shape: tuple[int, int],
+    dice: np.random.Generator,
+) -> Arms:
+    """Time of the processes, and what they finish of a queue: a version has the share of time that it has of the work."""
+    canary, stable = (each / (gets.canary + gets.stable) for each in (gets.canary, gets.stable))
+    return Arms(
+        np.full(shape, round(canary * interval * PROCESS_TIME)),
+        dice.poisson(gets.canary * interval * factors[0], shape),
+        np.full(shape, round(stable * interval * PROCESS_TIME)),
+        dice.poisson(gets.stable * interval * factors[1], shape),
+    )
+
+
 def _factors(
     one: _Step, metric: str, shape: tuple[int, int], dice: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Of the canary's and of stable's rates in each interval."""
-    if one.gate.burst_seconds is None:
+    gate = one.gate.of(one.metric(metric))
+    if gate.burst_seconds is None:
         return np.ones((1, 1)), np.ones((1, 1))
-    begins: Floats = np.arange(shape[1], dtype=np.float64) * one.gate.interval_seconds
-    canary, stable = (bursts.drawn(shape[0], begins, one.gate.burst_seconds, dice) for _ in range(2))
+    begins: Floats = np.arange(shape[1], dtype=np.float64) * gate.interval_seconds
+    canary, stable = (bursts.drawn(shape[0], begins, gate.burst_seconds, dice) for _ in range(2))
     beside = stable if one.flows[metric].stable else np.ones((1, 1))
-    ratio = one.gate.burst_ratio
+    ratio = gate.burst_ratio
     return bursts.held(canary, beside, ratio), bursts.held(stable, canary, ratio)
 
 
@@ -234,7 +266,7 @@ def _counted(one: _Step, histories: Mapping[str, Arms], passes: Floats) -> dict[
     return {
         metric: Recorded(until(arms.stable), until(arms.stable_bad))
         for metric, arms in histories.items()
-        if metric not in one.alone
+        if metric not in one.alone and one.metric(metric).kind != "gauge"
     }
 
 

@@ -33,8 +33,8 @@ def refuse_undecidable(release: Release) -> None:
         raise PlanError(
             "; ".join(dict.fromkeys(problems)),
             where=", ".join(environment.name for environment in release.environments.values()),
-            remedy="give the canary a larger share, raise absolute_tolerance, lengthen the deadline, or mend the "
-            "environment; nothing was deployed",
+            remedy="give the canary a larger share, raise absolute_tolerance, lengthen the deadline, leave the metric out, or "
+            "mend the environment; nothing was deployed",
         )
 
 
@@ -64,10 +64,19 @@ def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: W
     settled = settings(release, stage, gate)
     for metric in settled.metrics:
         stated = expected_requests(release, stage, metric.service)
-        found = need(settled, metric, canary_share(release, stage, metric.service, wave), stated)
-        if not found.is_enough:
-            yield (
-                f"gates.{gate}.{metric.name} in {stage}, {step}: needs {found.canary_requests} canary requests within "
-                f"{settled.deadline_seconds:g} s, which are {found.requests_per_second:.3g} requests/s to "
-                f"{metric.service} at a share of {100 * found.share:.3g}%, stated are {stated:.3g}"
-            )
+        share = canary_share(release, stage, metric.service, wave)
+        where = f"gates.{gate}.{metric.name} in {stage}, {step}"
+        if metric.kind == "throughput" and share == 1:
+            yield f"{where}: {metric.service} runs in the new version alone: no throughput to compare with"
+            continue
+        found = need(settled, metric, share, stated)
+        if found.is_enough:
+            continue
+        if found.looked_seconds is not None:
+            yield f"{where}: needs looks for {found.looked_seconds:.0f} s, there are {found.left_seconds:.0f} s"
+            continue
+        yield (
+            f"{where}: needs {found.canary_requests} canary {found.unit} within "
+            f"{settled.deadline_seconds:g} s, which are {found.requests_per_second:.3g} {found.unit}/s to "
+            f"{metric.service} at a share of {100 * found.share:.3g}%, stated are {stated:.3g}"
+        )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from roundtrip.plan.environment import Environment
-from roundtrip.plan.model import Gate, Plan
+from roundtrip.plan.environment import Environment, GateTimes
+from roundtrip.plan.model import Gate, Metric, Plan
 
 
 class Planned(Protocol):
@@ -23,11 +23,18 @@ def soak_seconds(release: Planned) -> float:
     return release.plan.production.soak_seconds if shortened is None else shortened
 
 
+def _in_bursts(metric: Metric, changed: GateTimes) -> Metric:
+    seconds = changed.metric_burst_seconds.get(metric.name, metric.burst_seconds)
+    return metric.model_copy(update={"burst_seconds": seconds})
+
+
 def settings(release: Planned, stage: str, gate: str) -> Gate:
     """The plan's gate with what the environment changes in it, and the soak's time when it is the soak gate."""
-    changed = release.environment(stage).gates.get(gate)
-    changes = changed.model_dump(exclude_none=True) if changed else {}
-    settled = release.plan.gates[gate].model_copy(update=changes)
+    settled, changed = release.plan.gates[gate], release.environment(stage).gates.get(gate)
+    if changed is not None:
+        changes = changed.model_dump(exclude_none=True, exclude={"metric_burst_seconds"})
+        metrics = [_in_bursts(metric, changed) for metric in settled.metrics]
+        settled = settled.model_copy(update={**changes, "metrics": metrics})
     if gate != release.plan.production.soak_gate:
         return settled
     soak = soak_seconds(release)
