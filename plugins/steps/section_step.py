@@ -86,11 +86,13 @@ class SectionStep(BaseOperator):
     def carry_out(self, release: Release) -> None:
         """Ask whether there is anything to do, then do it; `execute` without what opens the release."""
         from roundtrip.errors import RoundtripError
+        from roundtrip.rollout.leasing import renewed
 
         if self.asks_first and not _function(self.asks_first)(release):
             raise AirflowSkipException(f"{self.task_id}: nothing to do, says the ledger of {release.id}")
         try:
-            _function(self.call)(release, **self.arguments)
+            with renewed(release, self.task_id):
+                _function(self.call)(release, **self.arguments)
         except RoundtripError as error:
             release.ledger.append(release.id, "task.failed", {"task": self.task_id, "error": str(error)})
             raise ended_by(error) from error

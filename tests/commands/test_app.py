@@ -111,6 +111,7 @@ def test_status_of_a_machine_where_nothing_was_started_says_so_and_makes_no_key(
     assert json.loads(done.stdout) == {
         "airflow": {"url": None, "is_up": False},
         "environments": {"local_staging": {"problem": "is down"}, "local_production": {"problem": "is down"}},
+        "watched": {},
         "release": None,
         "outcome": None,
     }

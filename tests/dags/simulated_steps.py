@@ -107,7 +107,7 @@ def _smoke(story: Story, stage: str, version: str, names: list[str]) -> None:
 def _merge(story: Story) -> None:
     about = {"head": CANDIDATE}
     story.release.ledger.append_once(
-        story.release.id, "merge.begun", "merge", about, refuse_after="rollback.begun"
+        story.release.id, "merge.begun", "merge", about, refuse_after=("rollback.begun",)
     )
     if story.main.exists() and story.main.read_text() == TAKEN_BACK:
         raise AirflowFailException("the merge was taken back")

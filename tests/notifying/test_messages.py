@@ -59,6 +59,17 @@ def test_a_gate_that_did_not_say_fail_is_no_breach(people: People) -> None:
     assert messages.breaches(release) == []
 
 
+def test_a_lapse_is_told_as_a_breach_once(people: People) -> None:
+    release = people.release("file")
+    about = {"environment": "simulated_production", "reason": "nobody has renewed the lease for 60 s"}
+    for _ in range(2):
+        release.ledger.append_once(release.id, "watchdog.lapsed", "simulated_production", about)
+    (breach,) = messages.breaches(release)
+    assert breach.subject == "the watchdog takes Small 1.1.0 back (simulated_production)"
+    assert "What: nobody has renewed the lease for 60 s.\n" in breach.body
+    assert breach.stages == ("production",)
+
+
 def test_no_text_of_an_error_is_told(people: People) -> None:
     for message in all_of(taken_back(people)):
         assert SAID_BY_A_CLIENT not in message.subject + message.body

@@ -95,6 +95,10 @@ class Follower:
             self.console.print(f"    {data['gate_id']}: {who} was refused: {data['why']}", style="yellow")
         elif event.kind == "gate.pulled":
             self.console.print(f"    {event.key}: the canary's traffic is pulled", style="yellow")
+        elif event.kind == "watchdog.lapsed":
+            self.console.print(
+                f"    {event.key}: the watchdog takes the traffic back: {data['reason']}", style="red"
+            )
         elif event.kind == "task.failed":
             self.console.print(f"    {data['task']}: {data['error']}", style="red")
         elif event.kind == "rollback.begun":

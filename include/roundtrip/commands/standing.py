@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from roundtrip import lease
 from roundtrip.commands.prepare import Machine
 from roundtrip.embedded.airflow import Login
 from roundtrip.errors import TargetError
@@ -22,6 +23,8 @@ class Standing:
     is_airflow_up: bool
     environments: Mapping[str, Deployment | str]
     """what is observed, or why nothing can be"""
+    watched: Mapping[str, str]
+    """release that holds the environment's lease, where one does"""
     started: Event | None
     outcome: Event | None
 
@@ -33,6 +36,7 @@ class Standing:
                 name: seen.to_json() if isinstance(seen, Deployment) else {"problem": seen}
                 for name, seen in self.environments.items()
             },
+            "watched": dict(self.watched),
             "release": self.started.release if self.started else None,
             "outcome": dict(self.outcome.data) if self.outcome else None,
         }
@@ -54,7 +58,8 @@ class Standing:
                 lines.append(f"{name}: {seen}")
                 continue
             flags = ", ".join(f"{flag} {'on' if on else 'off'}" for flag, on in seen.flags.items())
-            lines.append(f"{name}:" + (f" flags {flags}" if flags else ""))
+            watched = f" watched: {self.watched[name]}" if name in self.watched else ""
+            lines.append(f"{name}:" + (f" flags {flags}" if flags else "") + watched)
             lines += [
                 f"  {p.service} {p.version} ×{p.replicas} {p.weight_percent} % of its traffic"
                 for p in seen.placements
@@ -78,9 +83,15 @@ def standing(machine: Machine) -> Standing:
         login=airflow.login() if airflow.was_started() else None,
         is_airflow_up=airflow.is_up(),
         environments={e.name: _seen(machine, stage) for stage, e in machine.environments.items()},
+        watched=_watched(machine),
         started=started,
         outcome=machine.ledger.last(started.release, "release.outcome") if started else None,
     )
+
+
+def _watched(machine: Machine) -> dict[str, str]:
+    held = {e.name: lease.read(machine.home.environment(e.name)) for e in machine.environments.values()}
+    return {name: one.release for name, one in held.items() if one is not None}
 
 
 def _seen(machine: Machine, stage: str) -> Deployment | str:

@@ -40,6 +40,9 @@ Pull = Callable[[str], Awaitable[None]]
 
 Say = Callable[[str], None]
 
+Alive = Callable[[], Awaitable[None]]
+"""Told before each sample that the gate is watched. May raise RoundtripError: the gate has nothing to judge any more."""
+
 
 @dataclass(frozen=True)
 class GateSetup:
@@ -69,6 +72,7 @@ async def run_gate(
     *,
     pull: Pull,
     say: Say = lambda _: None,
+    alive: Alive | None = None,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Decision:
@@ -86,6 +90,8 @@ async def run_gate(
     said_at: datetime | None = None
     while watch.decision.verdict is None:
         async with turns.sampling():
+            if alive is not None:
+                await alive()
             began = clock()
             heard = await watch.take(sources, began)
         for action in heard:

@@ -5,7 +5,7 @@ Rules:
 2. Every read checks the hash of what it reads, so nobody decides on an event that was altered.
 3. An append checks that the end of the chain is the one that the head row names, and builds on no other.
 4. Secrets never enter; who appends sees to it.
-5. `refuse_after` closes a door: once an event of that kind is there for the release, the append is refused,
+5. `refuse_after` closes a door: once an event of one of these kinds is there for the release, the append is refused,
    decided in the same transaction. So a task that Airflow runs again cannot go forward after its rollback has
    begun.
 
@@ -18,7 +18,7 @@ as the dossier does, and look for it in the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -70,6 +70,8 @@ class Ledger:
     """
 
     def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.url = url
+        """may hold a password"""
         self._storage = Storage(url)
         self._clock = clock
 
@@ -87,11 +89,11 @@ class Ledger:
         data: Mapping[str, Any],
         *,
         actor: str = "roundtrip",
-        refuse_after: str | None = None,
+        refuse_after: Sequence[str] = (),
     ) -> Event:
         """The event of (release, kind, key): a new one, or the one already there, whatever its data.
 
-        Raises StaleTokenError when the release has an event of kind `refuse_after`.
+        Raises StaleTokenError when the release has an event of one of the kinds `refuse_after`.
         """
         wanted = self._wanted(release, kind, key, actor, data)
         with self._storage.writing() as connection:
@@ -113,11 +115,11 @@ class Ledger:
             return _newest(connection, _filtered(release, kind, key))
 
     def take_token(
-        self, environment: str, *, release: str, holder: str, refuse_after: str | None = None
+        self, environment: str, *, release: str, holder: str, refuse_after: Sequence[str] = ()
     ) -> int:
         """A fencing token for `environment`, greater than all given out before: the `seq` of its event.
 
-        Raises StaleTokenError when the release has an event of kind `refuse_after`.
+        Raises StaleTokenError when the release has an event of one of the kinds `refuse_after`.
         """
         wanted = self._wanted(
             release, "token.taken", None, "roundtrip", {"environment": environment, "holder": holder}
@@ -196,15 +198,16 @@ def _newest(connection: Connection, query: Select[Any]) -> Event | None:
     return read(Row(*row)) if row else None
 
 
-def _refuse(connection: Connection, release: str, kind: str | None, *, wanted: str) -> None:
-    """Raises StaleTokenError when `kind` is there for the release; the write lock is held."""
-    there = _newest(connection, _filtered(release, kind, None)) if kind is not None else None
-    if there is not None:
-        raise StaleTokenError(
-            f"{wanted}: refused, {kind} is in the ledger since {there.at.isoformat()}",
-            where=f"release {release}, event {there.seq}",
-            remedy="this release is being taken back; nothing of it goes forward any more",
-        )
+def _refuse(connection: Connection, release: str, kinds: Sequence[str], *, wanted: str) -> None:
+    """Raises StaleTokenError when one of `kinds` is there for the release; the write lock is held."""
+    for kind in kinds:
+        there = _newest(connection, _filtered(release, kind, None))
+        if there is not None:
+            raise StaleTokenError(
+                f"{wanted}: refused, {kind} is in the ledger since {there.at.isoformat()}",
+                where=f"release {release}, event {there.seq}",
+                remedy="this release is being taken back; nothing of it goes forward any more",
+            )
 
 
 def _pages(connection: Connection) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from datetime import datetime
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.story import Story
 
-FAILURES = ("gate.verdict", "task.failed", "verify.refused", "smoke.result")
+FAILURES = ("gate.verdict", "task.failed", "verify.refused", "smoke.result", "watchdog.lapsed")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Incident:
     placed_at: datetime | None
     """when the new version was first about to be placed in the environment where the fault was found"""
     found_by: Event | None
-    """the first FAIL, failed test, failed task or refusal"""
+    """the first FAIL, failed test, failed task, refusal, or lapse of the lease"""
     pulled_at: datetime | None
     """when the canary's traffic was first taken away"""
     begun_at: datetime | None
@@ -44,14 +44,14 @@ def incident(story: Story) -> Incident:
     """The incident of a release that was, or is to be, taken back."""
     found = next((event for event in story.events if is_failure(event)), None)
     placed, begun = _placed(story, found), story.first("rollback.begun")
-    pulled = story.first("gate.pulled")
+    pulled = [event.at for event in (*story.all("gate.pulled"), *story.all("watchdog.pulled"))]
     touched = {event.key for event in story.all("deployed")}
     restored = {event.key: event.at for event in story.all("rollback.verified")}
     is_restored = bool(touched) and touched <= set(restored)
     return Incident(
         placed_at=placed.at if placed else None,
         found_by=found,
-        pulled_at=pulled.at if pulled else None,
+        pulled_at=min(pulled) if pulled else None,
         begun_at=begun.at if begun else None,
         restored_at=max(restored.values()) if is_restored else None,
     )

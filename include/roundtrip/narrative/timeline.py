@@ -134,6 +134,19 @@ def _pulled(e: Event) -> Told:
     return f"Gate {gate_id_of(e)} took the canary's traffic away", _text(e.data, "reason"), Tone.BAD
 
 
+def _lapsed(e: Event) -> Told:
+    return f"{e.key}: nobody looked after the release any more", _text(e.data, "reason"), Tone.BAD
+
+
+def _watchdog_pulled(e: Event) -> Told:
+    what = f"{e.key}: the watchdog took the new version's traffic away"
+    return what, placed(e.data.get("deployment")), Tone.BAD
+
+
+def _watchdog_failed(e: Event) -> Told:
+    return f"{e.key}: the watchdog could not take the traffic away yet", _text(e.data, "why"), Tone.BAD
+
+
 def _verdict(e: Event) -> Told:
     overridden = e.data.get("overridden")
     verdict = titled(_text(e.data, "verdict"), _text(overridden, "by") if overridden else None)
@@ -284,6 +297,9 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "action.refused": _action_refused,
     "gate.pulled": _pulled,
     "gate.verdict": _verdict,
+    "watchdog.lapsed": _lapsed,
+    "watchdog.pulled": _watchdog_pulled,
+    "watchdog.failed": _watchdog_failed,
     "smoke.result": _smoke,
     "sign.signed": _plain("Signed {key}", "digest"),
     "sign.tagged": _plain("Tagged", "tag"),

@@ -61,23 +61,26 @@ def started(release: Release) -> Message:
 
 
 def breaches(release: Release) -> list[Message]:
-    """One for each gate that said FAIL."""
-    by_name = {environment.name: stage for stage, environment in release.environments.items()}
+    """One for each gate that said FAIL, and one when nobody looked after the release any more."""
+    events = release.ledger.events(release.id)
+    fails = [e for e in events if e.kind == "gate.verdict" and e.data["verdict"] == "FAIL"]
+    lapses = [e for e in events if e.kind == "watchdog.lapsed"]
+    said = [
+        *((event, f"gate {event.key} says FAIL of {_what(release)}", str(event.key)) for event in fails),
+        *((event, f"the watchdog takes {_what(release)} back", f"watchdog {event.key}") for event in lapses),
+    ]
     return [
         _message(
             release,
             Moment.BREACH,
-            (by_name[event.data["environment"]],)
-            if event.data.get("environment") in by_name
-            else _all(release),
-            f"gate {event.key} says FAIL of {_what(release)}",
+            _stages_of(release, event),
+            subject,
             what=str(event.data["reason"]),
             since=event,
             then="the new version's traffic is taken away and the release is taken back",
-            about=str(event.key),
+            about=about,
         )
-        for event in release.ledger.events(release.id, kind="gate.verdict")
-        if event.data["verdict"] == "FAIL"
+        for event, subject, about in said
     ]
 
 
@@ -156,6 +159,12 @@ def post_mortem_due(release: Release) -> Message:
         then="its questions to people are yours to answer",
         about=_attempt_name(release),
     )
+
+
+def _stages_of(release: Release, event: Event) -> Sequence[str]:
+    """The stage of the environment that the event names; all where it names none of the release's."""
+    named = event.data.get("environment")
+    return [stage for stage, one in release.environments.items() if one.name == named] or _all(release)
 
 
 def _message(

@@ -385,6 +385,15 @@ class Production(Part):
     gate: Name
     soak_gate: Name
     soak_seconds: Annotated[float, Field(ge=0)]
+    lease_seconds: Annotated[
+        float,
+        Field(
+            ge=5,
+            le=3600,
+            description="so long nothing of the release may run in the middle of a wave or soak: then the watchdog beside "
+            "the environment takes the traffic back. A restart of Airflow takes seconds",
+        ),
+    ] = 60.0
     flags_on: list[Name]
 
     @model_validator(mode="after")

@@ -12,9 +12,10 @@ from roundtrip.errors import PromotionError
 from roundtrip.forge import open_forge
 from roundtrip.plan.deployment import Deployment, mixed
 from roundtrip.release import Release
-from roundtrip.rollout import snapshots, stable_hours
-from roundtrip.rollout.deploying import ROLLBACK_BEGUN, deploy, describe, new_release
+from roundtrip.rollout import leasing, snapshots, stable_hours
+from roundtrip.rollout.deploying import NO_WAY_FORWARD, deploy, describe, new_release
 from roundtrip.rollout.snapshots import Snapshot
+from roundtrip.rollout.standing import last_placed
 from roundtrip.rollout.verdicts import (
     BY_HAND,
     candidate,
@@ -62,7 +63,7 @@ def merge(release: Release) -> None:
     """Merge into main what was built and tested: the candidate, wherever its branch is by now."""
     head = candidate(release)
     about = {"head": head}
-    release.ledger.append_once(release.id, "merge.begun", "merge", about, refuse_after=ROLLBACK_BEGUN)
+    release.ledger.append_once(release.id, "merge.begun", "merge", about, refuse_after=NO_WAY_FORWARD)
     commit = open_forge(release).merge_to_main(release.plan.repository.release_branch, head)
     release.ledger.append(release.id, "merge.done", {"commit": commit})
     log.info("main is at %s", commit)
@@ -96,7 +97,7 @@ def wave(release: Release, number: int) -> None:
     this = waves[number - 1]
     log.info("wave %d of %d: %d %% of traffic", number, len(waves), this.traffic_percent)
     desired = mixed(_snapshot(release).deployment, new_release(release, STAGE), release.plan, this)
-    deploy(release, STAGE, desired.with_flags(_flags(release, on=False)), holder=holder(number))
+    _place(release, desired.with_flags(_flags(release, on=False)), holder=holder(number))
 
 
 def flags_on(release: Release) -> None:
@@ -105,7 +106,7 @@ def flags_on(release: Release) -> None:
     require_deployed(release, [holder(w.number) for w in waves])
     require_pass(release, [wave_gate(w.number) for w in waves])
     desired = mixed(_snapshot(release).deployment, new_release(release, STAGE), release.plan, waves[-1])
-    deploy(release, STAGE, desired.with_flags(_flags(release, on=True)), holder="production.flags_on")
+    _place(release, desired.with_flags(_flags(release, on=True)), holder="production.flags_on")
 
 
 def promote(release: Release) -> None:
@@ -114,10 +115,11 @@ def promote(release: Release) -> None:
     require_pass(release, [wave_gate(w.number) for w in release.plan.waves()] + [SOAK_GATE])
     _require_staging(release)
     desired: Deployment = new_release(release, STAGE).with_flags(_flags(release, on=True))
-    observed = deploy(release, STAGE, desired, holder="production.promote")
+    observed = _place(release, desired, holder="production.promote")
     environment = release.environment(STAGE).name
     data = {"environment": environment, "deployment": observed.to_json()}
-    release.ledger.append_once(release.id, "promoted", environment, data, refuse_after=ROLLBACK_BEGUN)
+    release.ledger.append_once(release.id, "promoted", environment, data, refuse_after=NO_WAY_FORWARD)
+    leasing.end(release)
 
 
 def require_promoted(release: Release) -> None:
@@ -128,6 +130,14 @@ def require_promoted(release: Release) -> None:
             where=f"release {release.id}",
             remedy="see the failed or skipped task before; what was deployed is taken back",
         )
+
+
+def _place(release: Release, desired: Deployment, *, holder: str) -> Deployment:
+    """Deploy while the lease is held: from here on somebody has to look after the release."""
+    leasing.hold(release, last_placed(release, STAGE), holder)
+    observed = deploy(release, STAGE, desired, holder=holder)
+    leasing.hold(release, observed, holder)
+    return observed
 
 
 def _require_staging(release: Release) -> None:

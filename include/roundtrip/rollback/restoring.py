@@ -17,7 +17,7 @@ import logging
 from roundtrip.errors import RollbackError
 from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
-from roundtrip.rollout import snapshots
+from roundtrip.rollout import leasing, snapshots
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe
 from roundtrip.rollout.snapshots import Snapshot
 from roundtrip.rollout.standing import standing_pulled
@@ -107,6 +107,8 @@ def _converge(release: Release, stage: str, desired: Deployment, step: str) -> N
     holder = f"rollback.{step}"
     token = release.ledger.take_token(environment, release=release.id, holder=holder)
     observed = converge(release, stage, desired, token, holder=holder)
+    if stage == leasing.STAGE:
+        leasing.end(release)  # no traffic is left on the new version: nothing has to be watched any more
     release.ledger.append(
         release.id, "rollback.step", {"environment": environment, "step": step, "detail": describe(observed)}
     )

@@ -2,7 +2,8 @@
 
 Rules:
 1. `deployed` is in the ledger before the first converge after the environment's snapshot: rollback looks for it.
-2. A token is taken for every converge. Once `rollback.begun` is in the ledger, only the rollback gets one.
+2. A token is taken for every converge. Once `rollback.begun` or `watchdog.lapsed` is in the ledger, only the way back gets
+   one.
 3. Where clients are generated they send at the full rate as soon as the new version serves, so that a gate has what it
    needs, and not before: what starts would have to share a machine with them, and what serves already would suffer.
 4. What was observed afterwards is recorded, never what was asked for.
@@ -22,16 +23,19 @@ from roundtrip.traffic.rate import ask_for_traffic, let_rest
 log = logging.getLogger(__name__)
 
 ROLLBACK_BEGUN = "rollback.begun"
+LAPSED = "watchdog.lapsed"
+NO_WAY_FORWARD = (ROLLBACK_BEGUN, LAPSED)
+"""once one of them is in the ledger, the release only goes back"""
 
 
 def deploy(release: Release, stage: str, desired: Deployment, *, holder: str) -> Deployment:
-    """Converge on behalf of the release going forward. Raises StaleTokenError once its rollback has begun."""
+    """Converge on behalf of the release going forward. Raises StaleTokenError once it only goes back."""
     environment = release.environment(stage).name
     if release.ledger.last(release.id, "snapshot.taken", environment) is not None:
         data = {"version": release.plan.to_version, "stage": stage}
-        release.ledger.append_once(release.id, "deployed", environment, data, refuse_after=ROLLBACK_BEGUN)
+        release.ledger.append_once(release.id, "deployed", environment, data, refuse_after=NO_WAY_FORWARD)
     token = release.ledger.take_token(
-        environment, release=release.id, holder=holder, refuse_after=ROLLBACK_BEGUN
+        environment, release=release.id, holder=holder, refuse_after=NO_WAY_FORWARD
     )
     let_rest(release.home, release.environments, but=stage)
     observed = converge(release, stage, desired, token, holder=holder)

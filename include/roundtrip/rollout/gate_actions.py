@@ -33,7 +33,7 @@ from roundtrip.gates.gate import recorded_verdict
 from roundtrip.ledger.ledger import Event, Ledger
 from roundtrip.plan.model import Gate, Plan
 from roundtrip.release import release_id
-from roundtrip.rollout.deploying import ROLLBACK_BEGUN
+from roundtrip.rollout.deploying import NO_WAY_FORWARD
 
 REFUSED = "action.refused"
 
@@ -75,7 +75,7 @@ def act(ledger: Ledger, plan: Plan, wanted: Asked, *, overrides_by: OverridesBy,
         ledger.append_once(release, REFUSED, wanted.run, about, actor=wanted.by or "nobody")
         raise
     event = ledger.append_once(
-        release, ACTION, wanted.run, data, actor=str(wanted.by), refuse_after=ROLLBACK_BEGUN
+        release, ACTION, wanted.run, data, actor=str(wanted.by), refuse_after=NO_WAY_FORWARD
     )
     return GateAction.of(event)
 
@@ -139,7 +139,7 @@ def _require_form(wanted: Asked) -> None:
 
 def _open_gate(ledger: Ledger, release: str, wanted: Asked) -> Event:
     """Its `gate.started`."""
-    for kind in (ROLLBACK_BEGUN, "promoted", "release.outcome"):
+    for kind in (*NO_WAY_FORWARD, "promoted", "release.outcome"):
         ended = ledger.last(release, kind)
         if ended is not None:
             what = f"the release is over: {kind} is in the ledger since {ended.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -5,12 +5,14 @@ Rules:
 2. A service whose stable version is not at work in the environment is judged against what is recorded of it: by hour of the
    day where the snapshot has that (`stable_hours`), else by earlier gates (`recorded`).
 3. A gate whose deployment is not the one that its release placed has nothing to judge: it ends, and never as PASS.
-4. Pulling is a converge with a token of its own, refused once the rollback has begun: then it is done already.
+4. A gate that waits looks after its release: it renews the lease, and ends when the watchdog has taken the traffic back.
+5. Pulling is a converge with a token of its own, refused once the rollback has begun: then it is done already.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from roundtrip.errors import GateError, StaleTokenError
@@ -26,7 +28,7 @@ from roundtrip.gates.sources import sources
 from roundtrip.plan.deployment import Deployment
 from roundtrip.plan.model import Gate
 from roundtrip.release import Release
-from roundtrip.rollout import stable_hours, stored_figures
+from roundtrip.rollout import leasing, stable_hours, stored_figures
 from roundtrip.rollout.deploying import deploy
 from roundtrip.rollout.expected_traffic import expected_requests, share_at
 from roundtrip.rollout.gate_settings import settings
@@ -62,7 +64,10 @@ async def judge(
         prometheus=await _prometheus(release, stage, setup.gate, authorize),
         error_tracker=await _error_tracker(release, stage, setup.gate, authorize),
     )
-    return await run_gate(setup, release.ledger, read_from, pull=_pull(release, stage, gate_id), say=say)
+    pull = _pull(release, stage, gate_id)
+    return await run_gate(
+        setup, release.ledger, read_from, pull=pull, say=say, alive=_alive(release, stage, gate_id)
+    )
 
 
 def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
@@ -99,6 +104,20 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
         },
         calibration=stored_figures.known(release, stage, gate_id),
     )
+
+
+def _alive(release: Release, stage: str, gate_id: str) -> Callable[[], Awaitable[None]]:
+    """Renews production's lease with a gate's samples, as often as is needed."""
+    pause, last = leasing.renewal_seconds(release), float("-inf")
+
+    async def renew() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if stage == leasing.STAGE and now >= last + pause:
+            await asyncio.to_thread(leasing.renew, release, gate_id)
+            last = now
+
+    return renew
 
 
 def _share(release: Release, stage: str, observed: Deployment, service: str) -> float:

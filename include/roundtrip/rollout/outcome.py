@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from roundtrip.release import Release
-from roundtrip.rollout.deploying import ROLLBACK_BEGUN
+from roundtrip.rollout.deploying import LAPSED, ROLLBACK_BEGUN
 from roundtrip.rollout.verdicts import overridden
 
 
@@ -59,7 +59,7 @@ def _cause(release: Release) -> str:
     failures = [
         event
         for event in release.ledger.events(release.id)
-        if event.kind in ("task.failed", "verify.refused", "gate.verdict")
+        if event.kind in ("task.failed", "verify.refused", "gate.verdict", LAPSED)
         and not (event.kind == "gate.verdict" and event.data["verdict"] == "PASS")
     ]
     if not failures:

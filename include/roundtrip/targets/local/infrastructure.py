@@ -1,4 +1,4 @@
-"""What an environment stands on: supervisord, Traefik, Redis, and where login is tested a stand-in for GitHub.
+"""What an environment stands on: supervisord, Traefik, Redis, the watchdog, and where login is tested a stand-in for GitHub.
 
 Rules:
 1. `up` may be called at any time, after a power cut too; it starts what is missing and changes nothing else. Instances
@@ -134,7 +134,7 @@ class LocalInfrastructure:
 
     def _programs(self, ports: Ports) -> list[Program]:
         """What has to run, its configuration files written. A changed file changes the program, so it is replaced."""
-        programs = [self._redis(ports), self._traefik(ports)]
+        programs = [self._redis(ports), self._traefik(ports), self._watchdog()]
         return [*programs, self._github(ports)] if self._needs_github() else programs
 
     def _redis(self, ports: Ports) -> Program:
@@ -153,6 +153,11 @@ class LocalInfrastructure:
         written = _written(file, servers.traefik_configuration(ports, routes))
         command = [str(servers.traefik()), f"--configfile={file}"]
         return Program("traefik", command, routes.parent, written, priority=2)
+
+    def _watchdog(self) -> Program:
+        """It has no secret, and looks after whatever release stands here."""
+        command = [sys.executable, "-m", "roundtrip.watchdog", str(self.folder)]
+        return Program("watchdog", command, self.folder, {"PYTHONPATH": str(INCLUDE)}, priority=4)
 
     def _github(self, ports: Ports) -> Program:
         """The stand-in is a program of its own; its client id and secret come by a private file."""
