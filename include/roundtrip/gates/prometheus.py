@@ -54,7 +54,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
     """One arm of one metric, in the server's terms."""
 
     metric: Metric
@@ -120,8 +120,8 @@ class Prometheus:
             return RawScrape(at, (), all_missing(self.metrics, error))
 
     @property
-    def _questions(self) -> list[_Question]:
-        return [_Question(m, arm, self.versions.of(arm)) for m in self.metrics for arm in ARMS]
+    def _questions(self) -> list[Question]:
+        return [Question(m, arm, self.versions.of(arm)) for m in self.metrics for arm in ARMS]
 
     @property
     def _query(self) -> str:
@@ -147,7 +147,7 @@ class Prometheus:
         return RawScrape(at, tuple(readings), missing)
 
     async def _readings(
-        self, question: _Question, answer: _Answer, at: datetime, other: _Answer
+        self, question: Question, answer: _Answer, at: datetime, other: _Answer
     ) -> list[Reading] | EvidenceError:
         where = f"{self.server.url}: {question.selector}"
         try:
@@ -181,14 +181,14 @@ class Prometheus:
             raise EvidenceError("answered a query without a result", where=self.server.url)
         return result
 
-    async def _refuse_unpromised(self, question: _Question, lacking: Mapping[str, AbstractSet[str]]) -> None:
+    async def _refuse_unpromised(self, question: Question, lacking: Mapping[str, AbstractSet[str]]) -> None:
         """Raises MetricRenamedError when a process does not promise a series that it lacks (rule 4)."""
         promised = await self._promised(question)
         for instance, absent in sorted(lacking.items()):
             for name in sorted(absent - promised.get(instance, set())):
-                raise _renamed(name, instance, question)
+                raise renamed(name, instance, question)
 
-    async def _promised(self, question: _Question) -> dict[str, set[str]]:
+    async def _promised(self, question: Question) -> dict[str, set[str]]:
         """By process the names that it promises. Raises EvidenceError."""
         told = await self._ask(f"targets/metadata?{_encoded(question)}")
         promised: dict[str, set[str]] = {}
@@ -267,7 +267,7 @@ class _Answer:
         return found
 
 
-def _renamed(name: str, where: str, question: _Question) -> MetricRenamedError:
+def renamed(name: str, where: str, question: Question) -> MetricRenamedError:
     remedy = f"name the series that it has in metric {question.metric.name}"
     return MetricRenamedError(f"shows no {name}", where=where, remedy=remedy)
 
@@ -286,7 +286,7 @@ def _scraped(targets: Mapping[str, Sequence[OneSeries]], where: str) -> list[str
     return sorted(targets)
 
 
-def _reading(question: _Question, answer: _Answer, instance: str, where: str) -> Reading:
+def _reading(question: Question, answer: _Answer, instance: str, where: str) -> Reading:
     found = answer.instances(question.series, where)[instance]
     page = _page(question, found, where)
     if question.metric.kind == "gauge":
@@ -305,7 +305,7 @@ def _reading(question: _Question, answer: _Answer, instance: str, where: str) ->
     )
 
 
-def _of_proxy(question: _Question, answer: _Answer, where: str, other: _Answer) -> list[Reading]:
+def _of_proxy(question: Question, answer: _Answer, where: str, other: _Answer) -> list[Reading]:
     """Zero for an instance of the proxy that shows the other arm only; missing where none shows this one any more."""
     here = answer.instances(question.series, where)
     proxies = {*here, *other.instances(question.series, where)}
@@ -322,7 +322,7 @@ def _of_proxy(question: _Question, answer: _Answer, where: str, other: _Answer) 
     ]
 
 
-def _other_arm(questions: Sequence[_Question], answers: Sequence[_Answer], question: _Question) -> _Answer:
+def _other_arm(questions: Sequence[Question], answers: Sequence[_Answer], question: Question) -> _Answer:
     """The answer for the other arm of the same metric."""
     return next(
         answer
@@ -346,13 +346,13 @@ def _by_question(result: Iterable[Mapping[str, Any]], count: int) -> list[_Answe
     return [_Answer(tuple(a), tuple(b)) for a, b in zip(values, times, strict=True)]
 
 
-def _page(question: _Question, found: Sequence[OneSeries], where: str) -> Page:
+def _page(question: Question, found: Sequence[OneSeries], where: str) -> Page:
     """The series as a page of one process, with the status code where pages have it.
 
     What the process promises was asked of the server (rule 4); a proxy promises nothing but what it shows.
     """
     series = question.series
-    renamed = [
+    with_code = [
         one._replace(labels={**one.labels, "code": one.labels[series.code_label]})
         if series.code_label in one.labels
         else one
@@ -360,7 +360,7 @@ def _page(question: _Question, found: Sequence[OneSeries], where: str) -> Page:
     ]
     names = {one.name for one in found}
     promised = names if series.of_proxy else {*names, *question.counted, series.seconds}
-    return Page(where, tuple(renamed), frozenset(promised))
+    return Page(where, tuple(with_code), frozenset(promised))
 
 
 def _instance(labels: Mapping[str, str], series: Series, where: str) -> str:
@@ -383,5 +383,5 @@ def _labelled(query: str, label: str, value: str) -> str:
     return f'label_replace({query}, "{label}", "{value}", "", "")'
 
 
-def _encoded(question: _Question) -> str:
+def _encoded(question: Question) -> str:
     return str(httpx.QueryParams({"match_target": f"{{{question.selector}}}"}))

@@ -23,7 +23,7 @@ from typing import Any
 from roundtrip.errors import EvidenceError
 from roundtrip.gates.evidence import HOURS_OF_A_DAY, Counts
 from roundtrip.gates.fold import RawScrape, Totals, absorb
-from roundtrip.gates.prometheus import Prometheus, _Question, _renamed
+from roundtrip.gates.prometheus import Prometheus, Question, renamed
 from roundtrip.gates.reading import Limits
 
 STEP_SECONDS = 60
@@ -69,14 +69,14 @@ class PrometheusHistory(Prometheus):
         vectors = _vectors(data, [at.timestamp() for at in steps], self.server.url)
         return [await self._seen(at, vector) for at, vector in zip(steps, vectors, strict=True)]
 
-    async def _refuse_unpromised(self, question: _Question, lacking: Mapping[str, AbstractSet[str]]) -> None:
+    async def _refuse_unpromised(self, question: Question, lacking: Mapping[str, AbstractSet[str]]) -> None:
         """Rule 3."""
         if question.column not in self._known:
             told = await self._promised(question)
             self._known[question.column] = frozenset[str]().union(*told.values())
         for instance, absent in sorted(lacking.items()):
             for name in sorted(absent - self._known[question.column]):
-                raise _renamed(name, instance, question)
+                raise renamed(name, instance, question)
 
 
 def whole_hours(until: datetime, days: int) -> Iterator[datetime]:
