@@ -57,7 +57,9 @@ def test_the_watchdog_brought_the_traffic_back_while_airflow_was_gone(machine: E
     assert 0 < gone.pulled.at.timestamp() - gone.killed_at < 2 * seconds
     assert gone.pulled.data["holder"] == WAVE
     there = {(p.service, p.version): p for p in gone.without_airflow.placements}
-    assert {version for _, version in there} == {"1.0.0", "1.1.0"}, "nothing was stopped"
+    assert {version for _, version in there} == {"1.0.0", "1.1.0"}, "it is stopped by the rollback"
+    assert ("workers", "1.0.0") in there
+    assert ("workers", "1.1.0") not in there, "a weight does not keep it from the queue"
     for (service, version), placed in there.items():
         is_alone = (service, "1.0.0") not in there
         assert placed.weight_percent == (100 if version == "1.0.0" or is_alone else 0), service

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx
 import psutil
@@ -58,7 +59,14 @@ def test_traffic_comes_back_when_nobody_renews_and_no_request_fails(standing: St
     assert done is not None
     assert lapsed.data["holder"] == "production.wave_1"
     assert lapsed.data["seconds"] == leasing.renewal_seconds(standing.release) * leasing.RENEWALS
-    assert done.data["deployment"] == pulled(standing.wave(), "1.1.0").to_json()
+    left = pulled(standing.wave(), "1.1.0")
+    without_workers = tuple(p for p in left.placements if (p.service, p.version) != ("workers", "1.1.0"))
+    assert done.data["deployment"] == replace(left, placements=without_workers).to_json()
+    assert {(p.service, p.version) for p in standing.target.observe().placements} == {
+        ("api", "1.0.0"),
+        ("api", "1.1.0"),
+        ("workers", "1.0.0"),
+    }
     standing.until("the lease to end", lambda: lease.read(standing.folder) is None)
 
 

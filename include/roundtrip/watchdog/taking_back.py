@@ -1,4 +1,4 @@
-"""The one safe thing: no traffic on the new version, wherever the stable one can take it.
+"""The one safe thing: no traffic on the new version, and none of its workers at a queue, wherever the stable one is there.
 
 Rules:
 1. It needs neither Airflow nor a secret nor the ledger. What stands is observed and what was placed is in the lease.
@@ -10,7 +10,9 @@ Rules:
 4. What was done is in a file before it is in the ledger; it is written there when the ledger is back.
 5. A release that the ledger says has ended is left as it is; the ledger takes either the end or the lapse, whichever came
    first.
-6. Each step may be repeated: a watchdog that was killed does the same again, or finds it done.
+6. A weight holds no worker that takes from a queue, so the new version's are told to end, after traffic is back. They finish
+   what they have taken, and the stable version's go on.
+7. Each step may be repeated: a watchdog that was killed does the same again, or finds it done.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +61,9 @@ class TakingBack:
             "holder": last_holder,
             "reason": f"nobody has renewed the lease for {lease.seconds:g} s, {last_holder} last",
         }
-        plan = Plan.model_validate(lease.plan)
-        self._target = target or LocalTarget(self._environment, plan, Home(folder.parent.parent), _no_secrets)
+        self._plan = Plan.model_validate(lease.plan)
+        home = Home(folder.parent.parent)
+        self._target = target or LocalTarget(self._environment, self._plan, home, _no_secrets)
 
     def pull(self) -> dict[str, Any] | None:
         """Bring traffic back; what is to be in the ledger about it, None for a release that has ended.
@@ -78,6 +82,8 @@ class TakingBack:
         placed = Deployment.from_json(self._lease.placed)
         desired = pulled_back(self._target.observe(), placed, self._lease.version)
         observed = self._target.converge(desired, token, log.info)
+        if (quiet := self._without_queue_workers(desired)) != desired:
+            observed = self._target.converge(quiet, token, log.info)
         return {**self._about, "token": token, "deployment": observed.to_json()}
 
     def record(self, done: Mapping[str, Any]) -> bool:
@@ -94,6 +100,15 @@ class TakingBack:
             ).seq
 
         self._within(LEDGER_SECONDS, say)
+
+    def _without_queue_workers(self, deployment: Deployment) -> Deployment:
+        """Rule 6."""
+        others = {p.service for p in deployment.placements if p.version != self._lease.version}
+        queues = others & {name for name, service in self._plan.services.items() if service.queue}
+        kept = [
+            p for p in deployment.placements if p.version != self._lease.version or p.service not in queues
+        ]
+        return replace(deployment, placements=tuple(kept))
 
     def _say_lapsed(self, ledger: Ledger) -> int:
         environment, release = self._environment.name, self._lease.release
