@@ -54,6 +54,8 @@ def _style() -> str:
     page = (files("roundtrip.dossier") / "templates" / "dossier.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--(\w+): (#\w+);", page))
     rules = " ".join(line for line in page.splitlines() if line.startswith("svg "))
+    # Where it is shown may be dark, and its ink is made for paper.
+    rules = rules.replace(".background { fill: none; }", ".background { fill: #ffffff; }")
     return re.sub(r"var\(--(\w+)\)", lambda name: colours[name[1]], rules)
 
 

@@ -77,9 +77,12 @@ def renew(environment: Path, release: str, holder: str) -> bool:
 
 
 def end(environment: Path, release: str) -> None:
-    """End the lease if it is this release's; may be repeated."""
-    lease = read(environment)
-    if lease is not None and lease.release == release:
+    """End the lease if it is this release's, or nobody can tell whose; may be repeated."""
+    try:
+        lease = read(environment)
+    except TargetError:
+        lease = None
+    if lease is None or lease.release == release:
         (folder_of(environment) / HELD).unlink(missing_ok=True)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundtrip.dossier.plots import MOST_POINTS, nice_step, thinned
+from roundtrip.dossier.evidence import Point
+from roundtrip.dossier.plots import MOST_POINTS, evidence_plot, nice_step, thinned
+from roundtrip.gates.evidence import Counts, MetricEvidence
 
 curves = st.lists(st.floats(-3, 12), min_size=1, max_size=3000).map(
     lambda ys: list(enumerate(map(float, ys)))
@@ -29,3 +33,12 @@ def test_a_step_is_round_and_divides_into_at_most_five(most: float) -> None:
     step = nice_step(most)
     assert most / step <= 5.01
     assert float(f"{step:e}".partition("e")[0]) == pytest.approx(round(float(f"{step:e}".partition("e")[0])))
+
+
+@pytest.mark.parametrize("evidence", [0.5, 3.0, 2e9, 1e12])
+def test_the_highest_line_of_the_scale_is_not_below_the_evidence(evidence: float) -> None:
+    last = MetricEvidence(Counts(), Counts(), evidence, 100.0, 1.0, 20.0)
+    points = [Point(second, last, Counts(), Counts()) for second in (0.0, 1.0)]
+    drawn = str(evidence_plot(points, "evidence"))
+    ys = [float(y) for y in re.findall(r"<text[^>]*>([0-9.e]+)</text>", drawn)]
+    assert max(ys) >= evidence

@@ -39,7 +39,8 @@ def evidence_plot(points: Sequence[Point], title: str) -> Markup:
         ("against", thinned(against)),
     ]
     top = math.ceil(max(*limits, *(y for _, y in against), *(y for _, y in favour)))
-    ticks = range(-1, top + 1, max(1, math.ceil((top + 1) / 5)))
+    step = max(1, math.ceil((top + 1) / 5))
+    ticks = range(-1, top + step, step)  # the last one is not below the line
     return _plot(title, lines, list(ticks), _power, end)
 
 

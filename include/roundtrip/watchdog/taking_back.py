@@ -24,7 +24,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from roundtrip.errors import LedgerError, SecretError, StaleTokenError
+from pydantic import ValidationError
+
+from roundtrip.errors import LedgerError, SecretError, StaleTokenError, TargetError
 from roundtrip.lease import Lease
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.deployment import Deployment
@@ -53,7 +55,15 @@ class TakingBack:
     ) -> None:
         self._folder = folder
         self._lease = lease
-        self._environment = Environment.model_validate(lease.environment)
+        try:
+            self._environment = Environment.model_validate(lease.environment)
+            self._plan = Plan.model_validate(lease.plan)
+        except ValidationError as error:
+            raise TargetError(
+                f"the lease of {lease.release} holds no plan or environment of this Roundtrip: {error.error_count()} problems",
+                where=str(folder),
+                remedy="take the release back by hand: Dags > rollback_… > Trigger",
+            ) from error
         self._about = {
             "environment": self._environment.name,
             "version": lease.version,
@@ -61,7 +71,6 @@ class TakingBack:
             "holder": last_holder,
             "reason": f"nobody has renewed the lease for {lease.seconds:g} s, {last_holder} last",
         }
-        self._plan = Plan.model_validate(lease.plan)
         home = Home(folder.parent.parent)
         self._target = target or LocalTarget(self._environment, self._plan, home, _no_secrets)
 

@@ -39,6 +39,8 @@ class Watch:
         self._lease: Lease | None = None
         self._seen: Seen | None = None
         self._not_before = float("-inf")
+        self._problem = ""
+        """what could not be read at the last look; said once"""
 
     def look(self, now: float) -> None:
         """Look once, and act where it is time; `now` by a clock that only goes forward, seconds."""
@@ -48,8 +50,12 @@ class Watch:
             if is_time and lease.taken_back(self._folder) is not None:
                 self._not_before = now + RETRY_SECONDS
                 self._tell()
-        except RoundtripError as error:
-            log.error("%s", error)  # what was held before is still held, and not renewed
+            self._problem = ""
+        except (RoundtripError, OSError) as error:
+            # What was held before is still held, and not renewed.
+            if str(error) != self._problem:
+                self._problem = str(error)
+                log.error("%s", error)
         if self._lease is None:
             self._seen = None
             return
@@ -60,23 +66,27 @@ class Watch:
             self._take_back(self._lease, renewal.holder if renewal else "nobody")
 
     def _take_back(self, held: Lease, last_holder: str) -> None:
-        taking = self._open(self._folder, held, last_holder)
+        taking: TakingBack | None = None
         try:
-            done = taking.pull()
+            taking = self._open(self._folder, held, last_holder)
+            self._carry_out(taking, held)
         except StaleTokenError as error:
             log.info("somebody else acts: %s", error)
             if self._seen is not None:
                 self._seen = replace(self._seen, same_for=0.0)
-        except RoundtripError as error:
+        except (RoundtripError, OSError) as error:
             log.error("not taken back yet: %s", error)
-            taking.record_failure(str(error))
-        else:
-            if done is None:
-                lease.end(self._folder, held.release)
-                return
-            lease.note_taken_back(self._folder, held, done)
-            log.warning("%s: its traffic is back", held.release)
-            self._tell()
+            if taking is not None:
+                taking.record_failure(str(error))
+
+    def _carry_out(self, taking: TakingBack, held: Lease) -> None:
+        done = taking.pull()
+        if done is None:
+            lease.end(self._folder, held.release)
+            return
+        lease.note_taken_back(self._folder, held, done)
+        log.warning("%s: its traffic is back", held.release)
+        self._tell()
 
     def _tell(self) -> None:
         """Have the ledger know what was done."""
