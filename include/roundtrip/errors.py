@@ -69,6 +69,10 @@ class GateActionError(RoundtripError):
     """What a person asked of a gate is refused: who, when or which; the gate goes on as it was."""
 
 
+class DoorError(RoundtripError):
+    """An answer to the one-way door is refused: who, when or what; the release goes on waiting."""
+
+
 class EvidenceError(RoundtripError):
     """A source could not give evidence; missing data is not zero. `cause` names the kind, for the verdict's reason."""
 

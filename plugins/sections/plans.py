@@ -31,8 +31,8 @@ class BrokenPlans(DAG):
         raise PlanError("; ".join(str(error) for error in self._plan_errors))
 
 
-def dags(build: Callable[[Plan], DAG], folder: Path = PLANS) -> dict[str, DAG]:
-    """`build` of every plan in `folder`, by DAG id."""
+def dags(build: Callable[[Plan], DAG | None], folder: Path = PLANS) -> dict[str, DAG]:
+    """`build` of every plan in `folder`, by DAG id; None: this plan has no such DAG."""
     made: dict[str, DAG] = {}
     errors: list[PlanError] = []
     for path in sorted(folder.glob("*.yaml")):
@@ -42,7 +42,8 @@ def dags(build: Callable[[Plan], DAG], folder: Path = PLANS) -> dict[str, DAG]:
             errors.append(error)
             continue
         dag = build(plan)
-        made[dag.dag_id] = dag
+        if dag is not None:
+            made[dag.dag_id] = dag
     if errors:
         broken: Any = BrokenPlans("broken_plans", errors)
         made[broken.dag_id] = broken

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import TaskGroup, chain
 
+from gates.acceptance import AcceptanceSensor
 from roundtrip.plan.model import Plan
 from sections.gate_of import gate_of
 from sections.steps_of import StepsOf
@@ -38,6 +41,7 @@ def production(plan: Plan) -> TaskGroup:
             "promote", "production.rollout:promote", "3.4 The soak has passed: retire the old release."
         )
         chain(
+            *_door(plan),
             step(
                 "verify",
                 "production.rollout:verify",
@@ -75,3 +79,17 @@ def production(plan: Plan) -> TaskGroup:
         )
         chain(promote, [post_launch, promoted])
     return group
+
+
+def _door(plan: Plan) -> list[AcceptanceSensor]:
+    """Before anything of production is touched, where the plan has a one-way door."""
+    if plan.rollback.one_way_door is None:
+        return []
+    return [
+        AcceptanceSensor(
+            task_id="accept_one_way_door",
+            plan=plan.name,
+            sentence=f"Waits until a person accepts what cannot be taken back: {plan.rollback.one_way_door}",
+            deadline=timedelta(seconds=plan.rollback.acceptance_seconds),
+        )
+    ]

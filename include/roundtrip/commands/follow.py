@@ -95,6 +95,9 @@ class Follower:
             self.console.print(f"    {data['gate_id']}: {who} was refused: {data['why']}", style="yellow")
         elif event.kind == "gate.pulled":
             self.console.print(f"    {event.key}: the canary's traffic is pulled", style="yellow")
+        elif event.kind == "door.asked":
+            where = f"Dags > one_way_door_{data['plan']} > Trigger"
+            self.console.print(f"    one-way door: {data['door']}; it waits: {where}", style="yellow")
         elif event.kind == "watchdog.lapsed":
             self.console.print(
                 f"    {event.key}: the watchdog takes the traffic back: {data['reason']}", style="red"

@@ -196,6 +196,10 @@ def _approval(e: Event) -> Told:
     )
 
 
+def _asked(e: Event) -> Told:
+    return "The one-way door was asked about", _text(e.data, "door"), Tone.NOTE
+
+
 def _rollback(e: Event) -> Told:
     return "Rollback began", _text(e.data, "why"), Tone.BAD
 
@@ -309,6 +313,7 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "merge.begun": _plain("Release branch is about to be merged", "head"),
     "merge.done": _plain("Release branch merged", "commit"),
     "merge.reverted": _plain("Merge taken back", "commit"),
+    "door.asked": _asked,
     "approval": _approval,
     "promoted": _plain("Promoted", "environment"),
     "rollback.begun": _rollback,

@@ -55,9 +55,15 @@ def started(release: Release) -> Message:
         f"release of {_what(release)} has begun",
         what=f"{plan.from_version} → {plan.to_version}, as “{plan.document}” says",
         since=release.ledger.last(release.id, "release.started"),
-        then="it is checked, built and tried in staging"
-        + ("" if release.is_drill else ", then goes to production in waves with a gate after each"),
+        then="it is checked, built and tried in staging" + ("" if release.is_drill else _on_the_way(release)),
     )
+
+
+def _on_the_way(release: Release) -> str:
+    waves = "goes to production in waves with a gate after each"
+    if release.plan.rollback.one_way_door is None:
+        return f", then {waves}"
+    return f", then waits until a person has accepted its one-way door, and {waves}"
 
 
 def breaches(release: Release) -> list[Message]:

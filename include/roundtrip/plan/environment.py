@@ -177,6 +177,12 @@ class Environment(Part):
         list[Annotated[str, Field(min_length=1)]],
         Field(description="who may override a gate here: user names as Airflow shows them; empty: nobody"),
     ] = []
+    one_way_door_by: Annotated[
+        list[Annotated[str, Field(min_length=1)]],
+        Field(
+            description="who may accept a plan's one-way door here: user names as Airflow shows them; empty: nobody"
+        ),
+    ] = []
     prometheus: PrometheusServer | None = None
     error_tracker: ErrorTracker | None = None
     container_engine: Annotated[

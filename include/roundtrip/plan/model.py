@@ -425,6 +425,18 @@ class Rollback(Part):
     state_kept_days: Annotated[
         float, Field(gt=0, le=365, description="how long a copy of the removed keys can be put back")
     ] = 7
+    one_way_door: Annotated[
+        str | None,
+        Field(
+            min_length=20,
+            max_length=500,
+            description="what cannot be taken back once the new version has run in production, and why; then a person has to "
+            "accept that before production is touched. None: everything can",
+        ),
+    ] = None
+    acceptance_seconds: Annotated[
+        float, Field(gt=0, le=7 * 86400, description="so long the one-way door waits for an answer")
+    ] = 86400
     notify: list[str] = []
     budget_seconds: Annotated[
         float, Field(gt=0, description="a drill has to find the fault and restore within")

@@ -14,6 +14,7 @@ from roundtrip.plan.deployment import Deployment, mixed
 from roundtrip.release import Release
 from roundtrip.rollout import leasing, snapshots, stable_hours
 from roundtrip.rollout.deploying import NO_WAY_FORWARD, deploy, describe, new_release
+from roundtrip.rollout.one_way_door import require_accepted
 from roundtrip.rollout.snapshots import Snapshot
 from roundtrip.rollout.standing import last_placed
 from roundtrip.rollout.verdicts import (
@@ -46,6 +47,7 @@ def holder(number: int) -> str:
 def verify(release: Release) -> None:
     """Both releases are what was signed, and staging runs and has passed exactly what goes to production now."""
     require_ready(release)
+    require_accepted(release)
     for version in (release.plan.from_version, release.plan.to_version):
         verify_signatures(release, STAGE, version)
     _require_staging(release)
@@ -61,6 +63,7 @@ def verify(release: Release) -> None:
 
 def merge(release: Release) -> None:
     """Merge into main what was built and tested: the candidate, wherever its branch is by now."""
+    require_accepted(release)
     head = candidate(release)
     about = {"head": head}
     release.ledger.append_once(release.id, "merge.begun", "merge", about, refuse_after=NO_WAY_FORWARD)
@@ -71,6 +74,7 @@ def merge(release: Release) -> None:
 
 def snapshot(release: Release) -> None:
     """Keep what production is, state included, before it is touched, and what its version did by hour of the day."""
+    require_accepted(release)
     snapshots.take(release, STAGE)
     stable_hours.record(release, STAGE)
 
@@ -134,6 +138,7 @@ def require_promoted(release: Release) -> None:
 
 def _place(release: Release, desired: Deployment, *, holder: str) -> Deployment:
     """Deploy while the lease is held: from here on somebody has to look after the release."""
+    require_accepted(release)
     leasing.hold(release, last_placed(release, STAGE), holder)
     observed = deploy(release, STAGE, desired, holder=holder)
     leasing.hold(release, observed, holder)

@@ -32,8 +32,8 @@ from roundtrip.gates.actions import (
 from roundtrip.gates.gate import recorded_verdict
 from roundtrip.ledger.ledger import Event, Ledger
 from roundtrip.plan.model import Gate, Plan
-from roundtrip.release import release_id
 from roundtrip.rollout.deploying import NO_WAY_FORWARD
+from roundtrip.rollout.naming import named_release
 
 REFUSED = "action.refused"
 
@@ -83,15 +83,13 @@ def act(ledger: Ledger, plan: Plan, wanted: Asked, *, overrides_by: OverridesBy,
 def _release(ledger: Ledger, plan: Plan, wanted: Asked) -> str:
     """The id of the release that is meant by its id, or by the id of its run."""
     meant = wanted.release.strip()
-    ids = (meant, *(release_id(f"{kind}_{plan.name}", meant) for kind in ("release", "staging_rehearsal")))
-    for one in ids:
-        started = ledger.last(one, "release.started") if one else None
-        if started is None:
-            continue
-        if started.data["plan"] != plan.name:
-            what = f"release {one}: expected one of plan {plan.name}, got one of {started.data['plan']}"
-            raise _refusal(wanted, what, f"use the DAG gate_action_{started.data['plan']}")
-        return one
+    found = named_release(ledger, plan, meant)
+    if found is not None:
+        return found
+    other = ledger.last(meant, "release.started") if meant else None
+    if other is not None:
+        what = f"release {meant}: expected one of plan {plan.name}, got one of {other.data['plan']}"
+        raise _refusal(wanted, what, f"use the DAG gate_action_{other.data['plan']}")
     raise _refusal(
         wanted, f"no release '{meant}' has begun", "its id is in the gate's log and in the dossier"
     )

@@ -5,7 +5,8 @@ Rules:
    the next; its name is in the error.
 2. What the environment shortens is in the ledger from the start, so that the dossier cannot forget it.
 3. Copies of Redis keys that are kept no longer are removed here: every release begins so, and the scheduled drill too.
-4. A plan whose gates cannot decide with the traffic that the environment states is refused here.
+4. A plan whose gates cannot decide with the traffic that the environment states is refused here, and one with a one-way
+   door that nobody may accept.
 5. People are told once it is open; a channel that fails does not keep it from beginning.
 """
 
@@ -23,6 +24,7 @@ from roundtrip.release import Release
 from roundtrip.rollout import aside
 from roundtrip.rollout.decidable import refuse_undecidable
 from roundtrip.rollout.gate_settings import soak_seconds
+from roundtrip.rollout.one_way_door import refuse_unanswerable
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +36,14 @@ def open_release(release: Release, triggered_by: str, fault: str = "") -> None:
     """
     _refuse_second(release)
     refuse_undecidable(release)
+    refuse_unanswerable(release)
     started = _start(release, triggered_by, fault, drill=False)
     log.info("release %s: %s", release.id, started)
+    if release.plan.rollback.one_way_door is not None:
+        log.warning(
+            "one-way door: %s; a person has to accept that before production is touched",
+            release.plan.rollback.one_way_door,
+        )
     notify(release, messages.started(release))
 
 
@@ -69,6 +77,7 @@ def _start(release: Release, triggered_by: str, fault: str, *, drill: bool) -> d
         "to_version": plan.to_version,
         "environments": {stage: e.name for stage, e in release.environments.items()},
         "environment_digests": {stage: digest(e) for stage, e in release.environments.items()},
+        "one_way_door": plan.rollback.one_way_door,
         "soak_seconds": soak_seconds(release),
         "plan_soak_seconds": plan.production.soak_seconds,
         "fault": fault or None,
