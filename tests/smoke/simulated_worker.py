@@ -76,9 +76,13 @@ class Worker:
 
     async def fill_1_0(self, f: dict[str, str]) -> None:
         same = {k: f[k] for k in ("order_id", "symbol", "side", "quantity", "price")}
-        await self.redis.xadd(
-            "fills", {**same, "status": "filled", "reason": "", "version": "1.0.0", "at": ""}
+        is_rejected = self.options.bend in ("killed", "refusing")
+        ending = (
+            {"status": "rejected", "reason": "kill_switch"}
+            if is_rejected
+            else {"status": "filled", "reason": ""}
         )
+        await self.redis.xadd("fills", {**same, **ending, "version": "1.0.0", "at": ""})
 
     async def fill_1_1(self, f: dict[str, str], times: int) -> None:
         applied = f"risk:applied{self.seen}{times}" if self.options.bend == "twice" else "risk:applied"
@@ -95,6 +99,8 @@ class Worker:
         else:
             exposure = {}
             for _, f in await self.redis.xrange("fills"):
+                if f["status"] != "filled":
+                    continue
                 sign = 1 if f["side"] == "buy" else -1
                 exposure.setdefault(f["symbol"], 0.0)
                 exposure[f["symbol"]] += sign * float(f["quantity"]) * float(f["price"])
@@ -109,7 +115,13 @@ class Worker:
         return PlainTextResponse(generate_latest(self.registry))
 
     async def risk(self, _request: Request) -> Response:
-        return JSONResponse({"exposure": await self.exposure(), "pnl": 0, "kill_switch": False})
+        return JSONResponse(
+            {
+                "exposure": await self.exposure(),
+                "pnl": 0,
+                "kill_switch": self.options.bend in ("killed", "deaf"),
+            }
+        )
 
     async def positions(self, _request: Request) -> Response:
         exposure = await self.exposure()

@@ -64,6 +64,27 @@ def test_the_stable_version_passes_while_others_trade(
     other_traffic.clear()
 
 
+def test_with_the_kill_switch_on_the_stable_version_rejects_every_order_and_that_is_right(
+    make_platform: MakePlatform,
+) -> None:
+    """It may be the very reason why the new version was taken back, and it stays on."""
+    stable_smoke(make_platform(version="1.0.0", bends=("killed",)).door())
+
+
+@pytest.mark.parametrize(
+    ("bend", "problem"),
+    [
+        ("refusing", r"orders filled exactly once: expected all 10, but \S+ rejected \(kill_switch\)"),
+        ("deaf", r"orders rejected exactly once: expected all 10, but \S+ filled"),
+    ],
+)
+def test_a_stable_version_that_does_not_do_as_its_kill_switch_says_is_found(
+    bend: str, problem: str, make_platform: MakePlatform
+) -> None:
+    with pytest.raises(SmokeError, match=problem):
+        stable_smoke(make_platform(version="1.0.0", bends=(bend,)).door())
+
+
 def test_an_order_filled_twice_is_found(make_platform: MakePlatform) -> None:
     door = make_platform(bends=("twice",)).door()
     with pytest.raises(SmokeError, match="2 times"):

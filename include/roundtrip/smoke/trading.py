@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -31,6 +31,11 @@ from roundtrip.smoke.journal import (
 TRADES = 20
 FILL_LIMIT_SECONDS = 30.0
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
+
+Ending = tuple[str, str]
+"""an order's status and reason in the journal"""
+FILLED: Ending = ("filled", "")
+KILL_SWITCH: Ending = ("rejected", "kill_switch")
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,15 @@ def wait_filled(
     wait_until(not_acknowledged, where=door.front_door, limit_seconds=limit_seconds)
 
 
-def require_filled_once(door: FrontDoor, state: redis.Redis, trades: Sequence[Trade], before: Moment) -> None:
-    """Every trade is in the journal exactly once, filled. Raises SmokeError naming those that are not."""
+def require_filled_once(
+    door: FrontDoor,
+    state: redis.Redis,
+    trades: Sequence[Trade],
+    before: Moment,
+    *,
+    allowed: Collection[Ending] = (FILLED,),
+) -> None:
+    """Every trade is in the journal exactly once, ended as is allowed. Raises SmokeError naming those that are not."""
     journal = fills_after(state, before.fills)
     count = Counter(fill.order_id for fill in journal)
     by_id: dict[str, Fill] = {fill.order_id: fill for fill in journal}
@@ -124,11 +136,12 @@ def require_filled_once(door: FrontDoor, state: redis.Redis, trades: Sequence[Tr
     wrong += [
         f"{t.id} {by_id[t.id].status} ({by_id[t.id].reason})"
         for t in trades
-        if t.id in by_id and by_id[t.id].status != "filled"
+        if t.id in by_id and (by_id[t.id].status, by_id[t.id].reason) not in allowed
     ]
+    ending = " or ".join(sorted({status for status, _ in allowed}))
     require(
         not wrong,
-        f"orders filled exactly once: expected all {len(trades)}, but " + ", ".join(wrong[:10]),
+        f"orders {ending} exactly once: expected all {len(trades)}, but " + ", ".join(wrong[:10]),
         door.front_door,
     )
 
