@@ -180,6 +180,43 @@ def test_the_first_answer_stays_and_the_same_run_gives_it_again(release: Release
     assert len(release.ledger.events("r1", kind="approval")) == 1
 
 
+def test_an_answer_that_came_too_late_is_refused_and_not_taken_for_one(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time ends between the look and the answer."""
+    asked(release)
+    before = one_way_door.answered
+    looks = iter([None])
+    monkeypatch.setattr(one_way_door, "answered", lambda *of: next(looks, None) or before(*of))
+
+    def allowed(_: str) -> list[str]:
+        one_way_door._too_late(release, 60)
+        return ["ada"]
+
+    with pytest.raises(DoorError, match="nobody has answered: reject: not answered within 60 s"):
+        one_way_door.answer(release.ledger, release.plan, YES, allowed=allowed)
+    assert [e.data["by"] for e in release.ledger.events("r1", kind="action.refused")] == ["ada"]
+
+
+def test_an_acceptance_is_of_the_sentence_that_was_asked(release: Release) -> None:
+    asked(release)
+    answer(release)
+    one_way_door.require_accepted(release)
+    other = replace(
+        release, plan=with_door(door="fills of 1.1.0 are in another currency, which 1.0.0 adds up")
+    )
+    with pytest.raises(PromotionError, match=f"ada answered to another sentence .{DOOR}"):
+        one_way_door.require_accepted(other)
+
+
+def test_a_release_that_could_not_be_taken_back_says_too_what_nobody_can(release: Release) -> None:
+    release.ledger.append_once("r1", "deployed", "local_production", {"version": "1.1.0"})
+    release.ledger.append_once("r1", "rollback.begun", "rollback", {"why": "a gate failed"})
+    ended = outcome.decide(release)
+    assert ended.outcome is outcome.Outcome.BROKEN
+    assert ended.reason.endswith(f"a gate failed; not restored, as was accepted: {DOOR}")
+
+
 def test_a_plan_without_a_door_asks_nobody(tmp_path: Path) -> None:
     release = release_of(tmp_path, PLAN)
     one_way_door.require_accepted(release)

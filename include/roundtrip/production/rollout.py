@@ -85,6 +85,7 @@ def flags_off(release: Release) -> None:
         raise PromotionError(
             "expected merge.done in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
         )
+    require_accepted(release)
     before = _snapshot(release)
     off = dict.fromkeys(release.plan.flags, False)
     deploy(release, STAGE, before.deployment.with_flags(off), holder="production.flags_off")

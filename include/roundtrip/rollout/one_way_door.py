@@ -4,9 +4,10 @@ Rules:
 1. The plan says what and why (`rollback.one_way_door`); nobody can derive it. A plan without it asks nobody.
 2. It is asked before production is touched: from the first process of the new version on there is state of it.
 3. An answer is one event, `approval` of the release, by a person whom the environment names, with their reason. It is final.
-4. What goes forward asks the ledger and nothing else: a task that was marked success by hand has left no answer there.
-5. No answer in time is a no. The time runs from when it was first asked, however often the question is asked anew.
-6. Taking back is never asked for: behind the door traffic still goes back, and what could not is said.
+4. An answer is to the sentence that was asked; a plan whose sentence was changed meanwhile asks in vain, and stops.
+5. What goes forward asks the ledger and nothing else: a task that was marked success by hand has left no answer there.
+6. No answer in time is a no. The time runs from when it was first asked, however often the question is asked anew.
+7. Taking back is never asked for: behind the door traffic still goes back, and what could not is said.
 """
 
 from __future__ import annotations
@@ -73,8 +74,12 @@ def require_accepted(release: Release) -> None:
     if release.plan.rollback.one_way_door is None:
         return
     answer = answered(release.ledger, release.id)
-    if answer is None or answer.data["decision"] != "accept":
-        got = "nobody has answered" if answer is None else f"{answer.data['by']} rejected it"
+    is_of_this = answer is not None and answer.data["door"] == release.plan.rollback.one_way_door
+    if answer is None or answer.data["decision"] != "accept" or not is_of_this:
+        got = "nobody has answered"
+        if answer is not None:
+            did = "rejected it" if is_of_this else f"answered to another sentence ({answer.data['door']})"
+            got = f"{answer.data['by']} {did}"
         raise PromotionError(
             f"one-way door: expected an acceptance in the ledger, {got}: {release.plan.rollback.one_way_door}",
             where=f"release {release.id}",
@@ -123,24 +128,37 @@ def answer(ledger: Ledger, plan: Plan, given: Answer, *, allowed: Callable[[str]
     if there is not None:
         raise _refusal(given, f"was refused before: {there.data['why']}", "trigger a new run")
     try:
-        environment = _require_open(ledger, plan, release, given)
-        _require_leave(given, environment, allowed)
+        asked = _require_open(ledger, plan, release, given)
+        _require_leave(given, str(asked.data["environment"]), allowed)
+        data = {
+            "door": asked.data["door"],
+            "decision": given.decision,
+            "by": given.by,
+            "reason": _one_line(given.reason),
+            "run": given.run,
+        }
+        done = ledger.append_once(release, KIND, KEY, data, actor=str(given.by), refuse_after=NO_WAY_FORWARD)
+        _require_own(given, done)  # somebody else, or the end of the time, may have been quicker
     except DoorError as error:
         about = {"door": KEY, "action": given.decision, "by": given.by, "why": error.what}
         ledger.append_once(release, REFUSED, given.run, about, actor=given.by or "nobody")
         raise
-    data = {"decision": given.decision, "by": given.by, "reason": _one_line(given.reason), "run": given.run}
-    return ledger.append_once(release, KIND, KEY, data, actor=str(given.by), refuse_after=NO_WAY_FORWARD)
+    return done
 
 
-def _require_open(ledger: Ledger, plan: Plan, release: str, given: Answer) -> str:
-    """The environment that the question is about."""
+def _require_own(given: Answer, there: Event) -> None:
+    if there.data["run"] != given.run:
+        what = f"{there.data['by']} has answered: {there.data['decision']}: {there.data['reason']}"
+        raise _refusal(given, what, "an answer is final; release again")
+
+
+def _require_open(ledger: Ledger, plan: Plan, release: str, given: Answer) -> Event:
+    """The question."""
     if plan.rollback.one_way_door is None:
         raise _refusal(given, f"plan {plan.name} has no one-way door", "nothing waits for an answer")
     before = answered(ledger, release)
-    if before is not None and before.data["run"] != given.run:
-        what = f"{before.data['by']} has answered: {before.data['decision']}: {before.data['reason']}"
-        raise _refusal(given, what, "an answer is final; release again")
+    if before is not None:
+        _require_own(given, before)
     for kind in (*NO_WAY_FORWARD, "promoted", "release.outcome"):
         ended = ledger.last(release, kind)
         if ended is not None:
@@ -149,7 +167,7 @@ def _require_open(ledger: Ledger, plan: Plan, release: str, given: Answer) -> st
     asked = ledger.last(release, ASKED, KEY)
     if asked is None:
         raise _refusal(given, "was not asked yet", "wait until its task is deferred")
-    return str(asked.data["environment"])
+    return asked
 
 
 def _require_leave(given: Answer, environment: str, allowed: Callable[[str], Collection[str]]) -> None:
@@ -194,8 +212,9 @@ def _outcome(release: Release) -> Event | None:
 
 
 def _too_late(release: Release, seconds: float) -> None:
-    """Rule 5."""
+    """Rule 6."""
     data = {
+        "door": release.plan.rollback.one_way_door,
         "decision": "reject",
         "by": "nobody",
         "reason": f"not answered within {seconds:g} s",

@@ -51,11 +51,11 @@ def decide(release: Release) -> Ended:
         return Ended(Outcome.ROLLED_BACK, "; ".join([cause, *_not_restored(release, touched)]))
     left = ", ".join(sorted(touched - restored))
     how = "the rollback could not finish" if begun else "no rollback ran"
-    return Ended(Outcome.BROKEN, f"{how} in {left}; {cause}")
+    return Ended(Outcome.BROKEN, "; ".join([f"{how} in {left}", cause, *_not_restored(release, touched)]))
 
 
 def _not_restored(release: Release, touched: set[str]) -> list[str]:
-    """What the plan says cannot be taken back, where the new version has run in production."""
+    """What the plan says cannot be taken back, where the new version may have run in production."""
     door = release.plan.rollback.one_way_door
     is_behind = "production" in release.environments and release.environment("production").name in touched
     return [f"not restored, as was accepted: {door}"] if door is not None and is_behind else []
