@@ -1,0 +1,73 @@
+"""Runs the seeds that are asked for and prints what became of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from roundtrip.commands.prepare import ROOT
+from tests.chaos.campaign import Drawn, Result, keep, kept, run
+from tests.chaos.stage import stage
+
+HOME = ROOT / ".roundtrip" / "chaos"
+
+
+def main() -> int:
+    """Release once for each seed that has no result yet; 1 when an invariant did not hold in any."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seeds", default="0-199", help="one, or from-to, both included")
+    parser.add_argument("--home", type=Path, default=HOME)
+    parser.add_argument("--report", action="store_true", help="only print what is there")
+    parser.add_argument("--draw", action="store_true", help="only print what the seeds stand for")
+    options = parser.parse_args()
+    first, _, last = options.seeds.partition("-")
+    seeds = range(int(first), int(last or first) + 1)
+    if options.draw:
+        print("\n".join(str(Drawn.of(seed)) for seed in seeds))
+        return 0
+    results = options.home / "results.jsonl"
+    left = sorted(set(seeds) - {one.seed for one in kept(results)})
+    if left and not options.report:
+        with stage(options.home) as here:
+            for seed in left:
+                drawn = Drawn.of(seed)
+                print(drawn, flush=True)
+                result = run(here, drawn)
+                keep(results, result)
+                print(f"  {_line(result)}", flush=True)
+    done = [one for one in kept(results) if one.seed in seeds]
+    print(report(done))
+    return int(any(one.violations for one in done))
+
+
+def report(done: list[Result]) -> str:
+    """The table by fault, and every violation."""
+    lines = [
+        "| fault | runs | injected | outcomes | watchdog acted | failed requests | violations |",
+        "|---" * 7 + "|",
+    ]
+    for fault in sorted({one.fault for one in done}):
+        mine = [one for one in done if one.fault == fault]
+        outcomes = Counter(str(one.outcome) for one in mine)
+        told = ", ".join(f"{count} × {outcome}" for outcome, count in outcomes.most_common())
+        lines.append(
+            f"| {fault} | {len(mine)} | {sum(one.was_injected for one in mine)} | {told} | "
+            f"{sum(one.lapsed for one in mine)} | {sum(one.failed for one in mine)} | "
+            f"{sum(bool(one.violations) for one in mine)} |"
+        )
+    broken = [one for one in done if one.violations]
+    lines += [f"seed {one.seed} ({one.fault}, {one.moment}): {'; '.join(one.violations)}" for one in broken]
+    lines.append(f"{len(done)} runs, {len(broken)} in which an invariant did not hold")
+    return "\n".join(lines)
+
+
+def _line(one: Result) -> str:
+    held = "; ".join(one.violations) or "all invariants hold"
+    injected = "" if one.was_injected else ", not injected"
+    return f"{one.outcome}{injected}, {one.seconds:.0f} s, {one.failed} of {one.requests} requests failed: {held}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""One seeded run: a release, something that happens to it, and what was seen when it had ended."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import observer
+from tests.chaos.faults import FAULTS, Fault, injected
+from tests.chaos.invariants import Seen, violations
+from tests.chaos.moments import MOMENTS, Moment
+from tests.chaos.stage import Stage
+
+MOMENT_LIMIT_SECONDS = 240.0
+ENDED_LIMIT_SECONDS = 300.0
+LONGEST_DELAY_SECONDS = 2.0
+HARMFUL_SHARE = 0.5
+HARM_AT = Moment("gate.sample", "production.wave_2#1")
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a seed stands for."""
+
+    seed: int
+    moment: Moment
+    fault: Fault
+    delay: float
+    seconds: float
+    is_harmful: bool
+
+    @classmethod
+    def of(cls, seed: int) -> Drawn:
+        dice = random.Random(seed)  # noqa: S311 - a seed has to give the same run again
+        moment, fault = dice.choice(MOMENTS), dice.choice(FAULTS)
+        delay = dice.uniform(0, LONGEST_DELAY_SECONDS)
+        seconds = dice.uniform(fault.most_seconds / 4, fault.most_seconds)
+        is_harmful = moment.needs_harm or (not moment.needs_health and dice.random() < HARMFUL_SHARE)
+        return cls(seed, moment, fault, delay, seconds, is_harmful)
+
+    def __str__(self) -> str:
+        lasting = f" for {self.seconds:.1f} s" if self.seconds else ""
+        version = "harmful" if self.is_harmful else "harmless"
+        return (
+            f"seed {self.seed}: {self.fault.name}{lasting}, {self.delay:.1f} s after {self.moment}, {version}"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of it."""
+
+    seed: int
+    fault: str
+    moment: str
+    is_harmful: bool
+    was_injected: bool
+    """whether the moment came"""
+    outcome: str | None
+    lapsed: bool
+    """whether the watchdog acted"""
+    seconds: float
+    requests: int
+    failed: int
+    violations: tuple[str, ...]
+
+
+def run(stage: Stage, drawn: Drawn) -> Result:
+    """Carry it out."""
+    stage.reset()
+    run_id = f"seed-{drawn.seed}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+    began = time.monotonic()
+    with observer.Client(stage.front_door, drawn.seed) as client:
+        release = stage.begin(run_id)
+        was_injected = _happens(stage, release, drawn)
+        outcome = _outcome(stage, release)
+        seconds = time.monotonic() - began
+        state = _settled_state(stage, run_id)
+    events = observer.events(stage.ledger, release)
+    seen = Seen(
+        outcome,
+        state,
+        events,
+        client.account,
+        drawn.is_harmful and _was_harmed(events),
+        drawn.fault.fails_clients,
+        drawn.fault.may_break,
+    )
+    found = violations(seen, stage.front_door, stage.redis_url, stage.environment, stage.ledger)
+    return Result(
+        drawn.seed,
+        drawn.fault.name,
+        str(drawn.moment),
+        drawn.is_harmful,
+        was_injected,
+        outcome,
+        any(event["kind"] == "watchdog.lapsed" for event in events),
+        round(seconds, 1),
+        client.account.requests,
+        len(client.account.failures),
+        tuple(found),
+    )
+
+
+def _happens(stage: Stage, release: str, drawn: Drawn) -> bool:
+    """Whether the fault was injected; it has ended when this returns, and so may have the release."""
+    is_harmed = not drawn.is_harmful
+    for event in _events(stage, release, limit_seconds=MOMENT_LIMIT_SECONDS):
+        if not is_harmed and HARM_AT.is_now(event):
+            is_harmed = True
+            observer.kill_switch(stage.front_door, on=True)
+        if event["kind"] == "release.outcome":
+            return False
+        if drawn.moment.is_now(event):
+            time.sleep(drawn.delay)
+            dice = random.Random(drawn.seed)  # noqa: S311 - as above
+            with injected(drawn.fault, stage, release, dice, drawn.seconds):
+                if not is_harmed:
+                    _harm(stage, release)
+                _outcome(stage, release, at_least=drawn.seconds)
+            return True
+    return False
+
+
+def _harm(stage: Stage, release: str) -> None:
+    """Trip the kill switch when the wave that shall find it is judged."""
+    for event in _events(stage, release, limit_seconds=MOMENT_LIMIT_SECONDS):
+        if event["kind"] == "release.outcome":
+            return
+        if HARM_AT.is_now(event):
+            observer.kill_switch(stage.front_door, on=True)
+            return
+
+
+def _was_harmed(events: list[dict[str, Any]]) -> bool:
+    return any(HARM_AT.is_now(event) for event in events)
+
+
+def _outcome(stage: Stage, release: str, *, at_least: float = 0.0) -> str | None:
+    """The outcome that the ledger has; None when it has none within the limit."""
+    began = time.monotonic()
+    for event in _events(stage, release, limit_seconds=ENDED_LIMIT_SECONDS):
+        if event["kind"] == "release.outcome":
+            time.sleep(max(0.0, at_least - (time.monotonic() - began)))
+            return str(event["data"]["outcome"])
+    return None
+
+
+def _events(stage: Stage, release: str, *, limit_seconds: float) -> Iterator[Mapping[str, Any]]:
+    """The release's events, from the first on, as they come."""
+    seen, deadline = 0, time.monotonic() + limit_seconds
+    while time.monotonic() < deadline:
+        for event in observer.events(stage.ledger, release, after=seen):
+            seen = event["seq"]
+            yield event
+        time.sleep(POLL_SECONDS)
+
+
+def _settled_state(stage: Stage, run_id: str) -> str:
+    """The run's state when Airflow has noticed that its last task is over."""
+    deadline = time.monotonic() + ENDED_LIMIT_SECONDS
+    while (state := stage.state(run_id)) in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return state
+
+
+def keep(file: Path, result: Result) -> None:
+    """Append it."""
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(asdict(result)) + "\n")
+
+
+def kept(file: Path) -> list[Result]:
+    """What was appended."""
+    if not file.exists():
+        return []
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [Result(**{**line, "violations": tuple(line["violations"])}) for line in lines]

@@ -1,0 +1,202 @@
+"""What is done to a release: a process is killed, stopped for a while, or kept away; a file or the ledger is not as it was.
+
+Each fault knows what it may cost: whether clients may see failures, and whether the release may end BROKEN. What is not
+injected: a stepped clock (no process here has one of its own) and a full disk (root writes into what is reserved).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from roundtrip.targets.bundles import BundleStore
+from tests.chaos import observer
+from tests.chaos.stage import Stage
+
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault."""
+
+    name: str
+    inject: Callable[[Stage, str, random.Random], Undo]
+    """on the stage, for the release of this id; what ends it"""
+    most_seconds: float = 0.0
+    """it lasts so long at most; 0: it is done at once"""
+    fails_clients: bool = False
+    """clients may see failures meanwhile: it is their way that it breaks"""
+    may_break: bool = False
+    """the way back itself may be barred"""
+
+
+def _nothing() -> None:
+    """What is done at once has no end."""
+
+
+def _kill(pids: Sequence[int]) -> Undo:
+    for pid in pids:
+        _signal(pid, signal.SIGKILL)
+    return _nothing
+
+
+def _stop(pids: Sequence[int]) -> Undo:
+    for pid in pids:
+        _signal(pid, signal.SIGSTOP)
+
+    def go_on() -> None:
+        for pid in pids:
+            _signal(pid, signal.SIGCONT)
+
+    return go_on
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # it ended by itself; the next run has another seed
+
+
+def _airflow(component: str) -> Callable[[Stage], list[int]]:
+    return lambda stage: [stage.airflow.daemon.processes()[component].pid]
+
+
+def _program(name: str) -> Callable[[Stage], list[int]]:
+    return lambda stage: [stage.machine.target("production").infrastructure.daemon.processes()[name].pid]
+
+
+def _of(pids: Callable[[Stage], list[int]], do: Callable[[Sequence[int]], Undo]) -> Callable[..., Undo]:
+    return lambda stage, _release, _dice: do([pid for pid in pids(stage) if pid])
+
+
+def _instance(version: str, do: Callable[[Sequence[int]], Undo]) -> Callable[..., Undo]:
+    """A process of the platform of one version."""
+
+    def inject(stage: Stage, _release: str, dice: random.Random) -> Undo:
+        processes = stage.machine.target("production").infrastructure.daemon.processes()
+        there = sorted(name for name, one in processes.items() if f"-{version}-" in name and one.pid)
+        return do([processes[dice.choice(there)].pid]) if there else _nothing
+
+    return inject
+
+
+def _task(do: Callable[[Sequence[int]], Undo]) -> Callable[..., Undo]:
+    """The process that converges, or converged last."""
+
+    def inject(stage: Stage, release: str, _dice: random.Random) -> Undo:
+        pids = [
+            int(event["data"]["pid"])
+            for event in observer.events(stage.ledger, release)
+            if event["kind"] == "converge.started"
+        ]
+        return do([pid for pid in pids[-1:] if _is_task(pid)])
+
+    return inject
+
+
+def _is_task(pid: int) -> bool:
+    """Whether it is still that process, and not another one of the same number."""
+    try:
+        return any("airflow" in part for part in psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _ledger_locked(stage: Stage, _release: str, _dice: random.Random) -> Undo:
+    """Somebody else writes, and does not end."""
+    held = threading.Event()
+    over = threading.Event()
+
+    def hold() -> None:
+        connection = sqlite3.connect(stage.ledger, timeout=60, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        held.set()
+        over.wait()
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    held.wait(60)
+
+    def let_go() -> None:
+        over.set()
+        thread.join()
+
+    return let_go
+
+
+def _bundle_corrupted(stage: Stage, _release: str, dice: random.Random) -> Undo:
+    """A byte of a bundle of the new version in the store is another one."""
+    digest = dice.choice(sorted(stage.bundles[stage.plan.to_version].values()))
+    return _with_another_byte(BundleStore(stage.home.store).path(digest), dice)
+
+
+def _with_another_byte(file: Path, dice: random.Random) -> Undo:
+    if not file.exists():
+        raise RuntimeError(f"no such bundle: {file}")
+    before = file.read_bytes()
+    at = dice.randrange(len(before))
+    mode = file.stat().st_mode
+    file.chmod(0o600)
+    file.write_bytes(before[:at] + bytes([before[at] ^ 0xFF]) + before[at + 1 :])
+    file.chmod(mode)
+
+    def restore() -> None:
+        file.chmod(0o600)
+        file.write_bytes(before)
+        file.chmod(mode)
+
+    return restore
+
+
+CONTROL = ("scheduler", "triggerer", "api-server", "dag-processor", "postgres")
+FAULTS: tuple[Fault, ...] = (
+    *(Fault(f"kill {name}", _of(_airflow(name), _kill)) for name in CONTROL),
+    *(Fault(f"stop {name}", _of(_airflow(name), _stop), most_seconds=20) for name in CONTROL[:3]),
+    Fault("stop postgres", _of(_airflow("postgres"), _stop), most_seconds=8),
+    Fault("kill converging task", _task(_kill)),
+    Fault("stop converging task", _task(_stop), most_seconds=25),
+    Fault("kill watchdog", _of(_program("watchdog"), _kill)),
+    Fault("stop watchdog", _of(_program("watchdog"), _stop), most_seconds=20),
+    Fault("kill traefik", _of(_program("traefik"), _kill), fails_clients=True),
+    Fault("stop traefik", _of(_program("traefik"), _stop), most_seconds=4, fails_clients=True),
+    Fault("kill redis", _of(_program("redis"), _kill), fails_clients=True),
+    Fault("stop redis", _of(_program("redis"), _stop), most_seconds=4, fails_clients=True),
+    Fault("kill a stable process", _instance("1.0.0", _kill), fails_clients=True),
+    Fault("stop a stable process", _instance("1.0.0", _stop), most_seconds=6, fails_clients=True),
+    Fault("kill a new process", _instance("1.1.0", _kill), fails_clients=True),
+    Fault("stop a new process", _instance("1.1.0", _stop), most_seconds=20, fails_clients=True),
+    Fault("ledger locked", _ledger_locked, most_seconds=20),
+    Fault("bundle of the new version corrupted", _bundle_corrupted, most_seconds=60),
+)
+
+
+@contextmanager
+def injected(fault: Fault, stage: Stage, release: str, dice: random.Random, seconds: float) -> Iterator[None]:
+    """Injected from now on; ended after `seconds` from a thread of its own, and with the block at the latest."""
+    undo = fault.inject(stage, release, dice)
+    over = threading.Event()
+
+    def end() -> None:
+        over.wait(seconds)
+        undo()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

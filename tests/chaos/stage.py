@@ -1,0 +1,256 @@
+"""Where it happens: an Airflow, an environment and a ledger of its own, and a checkout whose one DAG begins at production.
+
+Both versions are built, signed and published once. Between two runs everything is put back to the stable version, by force
+where a run has left something else: the next one has to start as the first one did.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roundtrip.commands.airflow_api import AirflowApi
+from roundtrip.commands.prepare import ROOT, SETUP, Machine, make_keys, publish_stable, start_traffic
+from roundtrip.embedded.airflow import EmbeddedAirflow
+from roundtrip.forge import lay_platform
+from roundtrip.plan.deployment import whole
+from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_environment, load_plan
+from roundtrip.plan.model import Plan, Replicas
+from roundtrip.release import Release, release_id
+
+PLAN = "top_tier_trading_1_1_0"
+DAG_ID = f"chaos_{PLAN}"
+HERE = Path(__file__).parent
+STAGING_PASSED = "what came before production was done once for all of these releases"
+DAG_LIMIT_SECONDS = 90
+RUN_LIMIT_SECONDS = 300
+POLL_SECONDS = 0.5
+NEXT = "1.1.1"
+"""a version after the new one, so that the new one can be published as a stable one is"""
+
+PRODUCTION: Mapping[str, Any] = {
+    "traffic_percent": [50, 100],
+    "worker_step_percent": 50,
+    "lease_seconds": 12,
+}
+"""Two short waves."""
+GATES: Mapping[str, Any] = {
+    "warm_up_seconds": 1,
+    "minimum_seconds": 4,
+    "deadline_seconds": 60,
+    "minimum_requests": 10,
+}
+TOLERANCE = 0.3
+"""of every metric: what is looked at here is how a release ends, not how fine its gates are"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything is up, and stands at the stable version."""
+
+    home: Home
+    plan: Plan
+    machine: Machine
+    airflow: EmbeddedAirflow
+    bundles: Mapping[str, Mapping[str, str]]
+    """version -> service -> digest"""
+    repository: Path
+    """the bare remote as it was before any release"""
+
+    @cached_property
+    def api(self) -> AirflowApi:
+        return AirflowApi(self.airflow.login())
+
+    @property
+    def front_door(self) -> str:
+        return self.machine.target("production").addresses().front_door
+
+    @property
+    def redis_url(self) -> str:
+        return self.machine.target("production").redis_url()
+
+    @property
+    def environment(self) -> Path:
+        return self.home.environment(self.machine.environment("production").name)
+
+    @property
+    def ledger(self) -> Path:
+        return self.home.root / "ledger.db"
+
+    def reset(self) -> None:
+        """A new environment with the stable version alone, the repository as it was, everything up."""
+        self.airflow.up()
+        self._end_runs()
+        target = self.machine.target("production")
+        target.infrastructure.down()
+        shutil.rmtree(self.environment, ignore_errors=True)
+        target.infrastructure.up()
+        shutil.rmtree(self.home.repository)
+        shutil.copytree(self.repository, self.home.repository)
+        version = self.plan.from_version
+        desired = whole(version, self.plan, self.bundles[version], target.configurations(version))
+        environment = self.machine.environment("production").name
+        token = self.machine.ledger.take_token(environment, release=SETUP, holder="chaos")
+        target.converge(desired.with_flags(dict.fromkeys(self.plan.flags, False)), token)
+        start_traffic(self.machine, "production")
+
+    def _end_runs(self) -> None:
+        """A campaign that was cut off leaves a release on its way; it is let come to its end."""
+        deadline = time.monotonic() + RUN_LIMIT_SECONDS
+        while DAG_ID in self.api.dag_ids() and (alive := self.api.running(DAG_ID)):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"still running after {RUN_LIMIT_SECONDS} s: {alive}")
+            time.sleep(POLL_SECONDS)
+
+    def begin(self, run_id: str) -> str:
+        """A release of this id, with what came before production in its ledger, and its run triggered; the release's id."""
+        release = self.machine.release(release_id(DAG_ID, run_id))
+        self._already_done(release)
+        deadline = time.monotonic() + DAG_LIMIT_SECONDS
+        while DAG_ID not in self.api.dag_ids():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no DAG {DAG_ID}: {self.api.import_errors()}")
+            time.sleep(POLL_SECONDS)
+        self.api.unpause(DAG_ID)
+        self.api.trigger(DAG_ID, run_id, {"environment": "chaos"})
+        return release.id
+
+    def state(self, run_id: str) -> str:
+        return self.api.run_state(DAG_ID, run_id)
+
+    def _already_done(self, release: Release) -> None:
+        ledger, version = release.ledger, self.plan.to_version
+        names = {stage: one.name for stage, one in self.machine.environments.items()}
+        about = {"plan": self.plan.name, "environments": names, "from_version": self.plan.from_version}
+        ledger.append_once(release.id, "release.started", "started", {**about, "to_version": version})
+        ledger.append_once(release.id, "checklist.passed", "checklist", {"why": STAGING_PASSED})
+        commit = self._head()
+        data = {"commit": commit, "branch": self.plan.repository.working_branch}
+        ledger.append_once(release.id, "candidate.chosen", commit, data)
+        for kind in ("build.sbom", "build.checksums"):
+            ledger.append_once(release.id, kind, kind, {"why": STAGING_PASSED})
+        for service, digest in self.bundles[version].items():
+            bundle = {"service": service, "version": version, "digest": digest, "commit": commit}
+            ledger.append_once(release.id, "build.bundle", f"{service}@{version}", bundle)
+            ledger.append_once(release.id, "build.reproduced", service, {"same": True})
+        verdict = {
+            "verdict": "PASS",
+            "reason": STAGING_PASSED,
+            "metrics": {},
+            "environment": names["staging"],
+        }
+        ledger.append_once(release.id, "gate.verdict", "staging.canary", verdict)
+        for test in self.plan.staging.smoke:
+            ok = {"ok": True, "detail": STAGING_PASSED, "seconds": 0.0}
+            ledger.append_once(release.id, "smoke.result", f"{names['staging']}/{version}/{test}", ok)
+
+    def _head(self) -> str:
+        branch = self.plan.repository.release_branch
+        return _git(self.home.repository, "rev-parse", f"refs/heads/{branch}")
+
+
+@contextmanager
+def stage(root: Path) -> Iterator[Stage]:
+    """The stage below `root`; what is built stays there, what runs ends with the block."""
+    home, checkout = Home(root), root / "checkout"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _check_out(checkout)
+    plan = load_plan(checkout / "include" / "plans" / f"{PLAN}.yaml")
+    environments = {
+        name: load_environment(checkout / "include" / "environments" / f"chaos_{name}.yaml")
+        for name in ("staging", "production")
+    }
+    machine = Machine(home, plan, environments, print)
+    make_keys(machine)
+    commit = lay_platform(home.repository, plan)
+    names = plan.repository
+    _git(home.repository, "branch", "--force", names.release_branch, commit)
+    _git(home.repository, "tag", "--force", f"{names.tag_prefix}{plan.to_version}", commit)
+    bundles = {plan.from_version: publish_stable(machine)}
+    bundles[plan.to_version] = publish_stable(Machine(home, _after(plan), environments, print))
+    repository = root / "platform" / "before.git"
+    shutil.rmtree(repository, ignore_errors=True)
+    shutil.copytree(home.repository, repository)
+    airflow = EmbeddedAirflow(home, checkout)
+    target = machine.target("production")
+    try:
+        yield Stage(home, plan, machine, airflow, bundles, repository)
+    finally:
+        airflow.down()
+        target.infrastructure.down()
+
+
+def _after(plan: Plan) -> Plan:
+    """The plan of the release after this one, whose stable version is this one's new version."""
+    services = {
+        name: one.model_copy(update={"replicas": Replicas(stable=one.replicas.new, new=one.replicas.new)})
+        for name, one in plan.services.items()
+    }
+    versions = {"from_version": plan.to_version, "to_version": NEXT}
+    return plan.model_copy(update={"services": services, **versions})
+
+
+def _check_out(checkout: Path) -> None:
+    """The product as it is here, with a DAG, a plan and environments of its own."""
+    for name in ("include/roundtrip", "include/platform", "plugins"):
+        _synchronised(ROOT / name, checkout / name)
+    shutil.rmtree(checkout / "dags", ignore_errors=True)
+    shutil.copytree(HERE / "dags", checkout / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    plan = _yaml(ROOT / "include" / "plans" / f"{PLAN}.yaml")
+    plan["production"] |= PRODUCTION
+    for gate in plan["gates"].values():
+        for metric in gate["metrics"]:
+            if metric["kind"] not in ("throughput", "gauge"):
+                metric["absolute_tolerance"] = TOLERANCE
+        gate["metrics"] = [metric for metric in gate["metrics"] if metric["kind"] != "gauge"]
+    _write(checkout / "include" / "plans" / f"{PLAN}.yaml", plan)
+    for stage_ in ("staging", "production"):
+        environment = _yaml(ROOT / "include" / "environments" / f"local_{stage_}.yaml")
+        environment |= (
+            {"name": f"chaos_{stage_}", "soak_seconds": 5}
+            if stage_ == "production"
+            else {"name": f"chaos_{stage_}"}
+        )
+        environment["traffic"] = {"requests_per_second": 40, "at_rest_requests_per_second": 5}
+        environment["gates"] = {name: dict(GATES) for name in plan["gates"]}
+        _write(checkout / "include" / "environments" / f"chaos_{stage_}.yaml", environment)
+
+
+def _synchronised(source: Path, to: Path) -> None:
+    """Copied anew where something differs, so that what has loaded it need not be started again for nothing."""
+    differs = subprocess.run(
+        ["diff", "--recursive", "--brief", "--exclude=__pycache__", str(source), str(to)],
+        capture_output=True,
+        check=False,
+    )
+    if differs.returncode:
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(source, to, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False), encoding="utf-8")
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
