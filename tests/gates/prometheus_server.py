@@ -137,9 +137,6 @@ scrape_configs:
     arguments = [
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
-        # Blocks stay as they were written: a compaction in the middle of a test changes what a query is answered from.
-        "--storage.tsdb.min-block-duration=2h",
-        "--storage.tsdb.max-block-duration=2h",
         f"--web.listen-address=127.0.0.1:{port}",
         f"--web.config.file={folder / 'web.yml'}",
         "--log.level=warn",

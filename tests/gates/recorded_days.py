@@ -52,7 +52,7 @@ class Process:
                 if value < 0:  # not scraped: no sample at all
                     continue
                 name, _, labels = series.rstrip("}").partition("{")
-                yield name, f"{name}{{{own}{',' if labels else ''}{labels}}} {value:g} {at}"
+                yield name, f"{name}{{{own}{',' if labels else ''}{labels}}} {value!r} {at}"
 
 
 def hour_of(number: int) -> int:
