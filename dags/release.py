@@ -7,12 +7,11 @@ from airflow.sdk import DAG, Param, chain
 from roundtrip.plan.model import Plan
 from sections.build import build
 from sections.checklist import checklist
+from sections.ending import ending
 from sections.plans import dags
 from sections.production import production
-from sections.rollback import rollback
 from sections.sign import sign
 from sections.staging import staging
-from sections.steps_of import StepsOf
 
 
 def release(plan: Plan) -> DAG:
@@ -32,23 +31,8 @@ def release(plan: Plan) -> DAG:
         },
     ) as dag:
         into_production = production(plan)
-        back = rollback(
-            plan,
-            why="a task or gate of {{ dag.dag_id }} failed",
-            asks_first="rollback.restoring:is_needed",
-        )
-        outcome = StepsOf(plan)(
-            "outcome",
-            "closing:close",
-            "States the outcome from the ledger, writes the dossier; the run is red unless it was promoted.",
-            trigger_rule="all_done",
-        )
         chain(checklist(plan), build(plan), staging(plan), sign(plan), into_production)
-        chain(
-            [dag.get_task("production.promote"), dag.get_task("production.require_promoted")],
-            back.get_child_by_label("begin"),
-        )
-        chain([back, into_production], outcome)
+        ending(dag, plan, into_production)
     return dag
 
 

@@ -7,23 +7,12 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
-from airflow.sdk import BaseSensorOperator
-from airflow.triggers.base import (
-    BaseTrigger,
-    StartTriggerArgs,
-    TaskFailedEvent,
-    TaskSuccessEvent,
-    TriggerEvent,
-)
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from gates.sensor import GRACE
-
-if TYPE_CHECKING:
-    from airflow.sdk.definitions.context import Context
+from gates.sensor import TriggeredSensor
 
 
 class AcceptanceTrigger(BaseTrigger):
@@ -58,35 +47,8 @@ class AcceptanceTrigger(BaseTrigger):
         yield TaskSuccessEvent()
 
 
-class AcceptanceSensor(BaseSensorOperator):
-    """Waits until a person has accepted the plan's one-way door.
+class AcceptanceSensor(TriggeredSensor):
+    """Waits until a person has accepted the plan's one-way door."""
 
-    :param deadline: the plan's own; Airflow's timeout is this and a grace, as the last resort.
-    """
-
-    template_fields: Sequence[str] = ("release_id", "environment")
-    start_from_trigger = True
-    ui_color = "#fdf3d7"
-
-    def __init__(
-        self,
-        *,
-        plan: str,
-        sentence: str,
-        deadline: timedelta,
-        release_id: str = "{{ dag.dag_id }}.{{ run_id | replace(':', '-') | replace('+', '-') }}",
-        environment: str = "{{ params.environment }}",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(doc_md=sentence, **kwargs)
-        self.release_id = release_id
-        self.environment = environment
-        self.start_trigger_args = StartTriggerArgs(
-            trigger_cls="gates.acceptance.AcceptanceTrigger",
-            trigger_kwargs={"plan": plan, "release_id": release_id, "environment": environment},
-            next_method="execute",
-            timeout=deadline + GRACE,
-        )
-
-    def execute(self, context: Context) -> None:
-        raise RuntimeError(f"{self.task_id} was started on a worker; it starts and ends in the triggerer")
+    def __init__(self, *, plan: str, **kwargs: Any) -> None:
+        super().__init__(trigger="gates.acceptance.AcceptanceTrigger", given={"plan": plan}, **kwargs)

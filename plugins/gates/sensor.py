@@ -1,4 +1,4 @@
-"""The gate as a task: it never runs on a worker, so it takes no slot while it waits.
+"""What waits as a task: it never runs on a worker, so it takes no slot while it waits.
 
 Deferring from a worker is not used: a sensor that resumes soon can be failed by its executor's late report
 (apache/airflow issues 67287, 71580, 72716). `start_from_trigger` starts and ends it in the triggerer.
@@ -6,7 +6,7 @@ Deferring from a worker is not used: a sensor that resumes soon can be failed by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 GRACE = timedelta(minutes=5)
 
 
-class GateSensor(BaseSensorOperator):
-    """Waits for the verdict of one gate of the plan.
+class TriggeredSensor(BaseSensorOperator):
+    """Waits in the triggerer for something of one release.
 
-    :param gate_id: the gate's id in the ledger, unique in a release.
-    :param gate: name of the gate in the plan.
-    :param stage: staging or production.
-    :param deadline: the gate's own, with all that people may add; Airflow's timeout is this and a grace, as the last resort.
+    :param trigger: the trigger's class, as `module.Class`; it is given `release_id` and `environment` beside `given`.
+    :param given: plain values.
+    :param deadline: what is waited for has one of its own; Airflow's timeout is this and a grace, as the last resort.
     """
 
     template_fields: Sequence[str] = ("release_id", "environment")
@@ -35,10 +34,8 @@ class GateSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        gate_id: str,
-        gate: str,
-        stage: str,
-        plan: str,
+        trigger: str,
+        given: Mapping[str, str],
         sentence: str,
         deadline: timedelta,
         release_id: str = "{{ dag.dag_id }}.{{ run_id | replace(':', '-') | replace('+', '-') }}",
@@ -49,18 +46,25 @@ class GateSensor(BaseSensorOperator):
         self.release_id = release_id
         self.environment = environment
         self.start_trigger_args = StartTriggerArgs(
-            trigger_cls="gates.trigger.GateTrigger",
-            trigger_kwargs={
-                "gate_id": gate_id,
-                "gate": gate,
-                "stage": stage,
-                "plan": plan,
-                "release_id": release_id,
-                "environment": environment,
-            },
+            trigger_cls=trigger,
+            trigger_kwargs={**given, "release_id": release_id, "environment": environment},
             next_method="execute",
             timeout=deadline + GRACE,
         )
 
     def execute(self, context: Context) -> None:
-        raise RuntimeError(f"{self.task_id} was started on a worker; a gate starts and ends in the triggerer")
+        raise RuntimeError(f"{self.task_id} was started on a worker; it starts and ends in the triggerer")
+
+
+class GateSensor(TriggeredSensor):
+    """Waits for the verdict of one gate of the plan.
+
+    :param gate_id: the gate's id in the ledger, unique in a release.
+    :param gate: name of the gate in the plan.
+    :param stage: staging or production.
+    :param deadline: with all that people may add.
+    """
+
+    def __init__(self, *, gate_id: str, gate: str, stage: str, plan: str, **kwargs: Any) -> None:
+        given = {"gate_id": gate_id, "gate": gate, "stage": stage, "plan": plan}
+        super().__init__(trigger="gates.trigger.GateTrigger", given=given, **kwargs)

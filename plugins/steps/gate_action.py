@@ -1,51 +1,23 @@
-"""The one step of the DAG by which a person acts on a gate: it says who, and calls `roundtrip.rollout.gate_actions`.
-
-Rules:
-1. Who acts is who triggered the run. The form has no field for it, and so has nobody who may only fill in the form.
-2. Where a release is has been recorded when the gate began: the form cannot name an environment with other rights.
-3. What is refused fails here with its reason as the last line, is not tried again, and is no failure of the release:
-   its own ledger gets `action.refused`, never `task.failed`.
-"""
+"""The step of the DAG by which a person acts on a gate (`roundtrip.rollout.gate_actions`)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from steps.section_step import RETRIES, RETRY_DELAY, ended_by
+from steps.form_step import FormStep, environment_of
 
 if TYPE_CHECKING:
-    from airflow.sdk.definitions.context import Context
+    from roundtrip.ledger.ledger import Ledger
+    from roundtrip.plan.model import Plan
 
-TIMEOUT = timedelta(minutes=2)
 
+class GateActionStep(FormStep):
+    """Records what the form asks of a gate."""
 
-class GateActionStep(BaseOperator):
-    """Records what the DAG run's form asks of a gate.
-
-    :param plan: name of the plan file, without folder and ending.
-    """
-
-    ui_color = "#fdf3d7"
-
-    def __init__(self, *, plan: str, sentence: str, **kwargs: Any) -> None:
-        kwargs.setdefault("retries", RETRIES)
-        kwargs.setdefault("retry_delay", RETRY_DELAY)
-        kwargs.setdefault("execution_timeout", TIMEOUT)
-        super().__init__(doc_md=sentence, **kwargs)
-        self.plan = plan
-
-    def execute(self, context: Context) -> None:
-        from roundtrip.errors import RoundtripError
+    def record(self, ledger: Ledger, plan: Plan, run: Any, form: Any) -> str:
         from roundtrip.ledger.ledger import utc_now
-        from roundtrip.plan.loading import load_plan
         from roundtrip.rollout.gate_actions import Asked, act
-        from steps.opening import INCLUDE, home, open_ledger
 
-        run, form = context["dag_run"], context["params"]
         wanted = Asked(
             run=run.run_id,
             by=run.triggering_user_name,
@@ -56,21 +28,11 @@ class GateActionStep(BaseOperator):
             minutes=form["minutes"],
             reason=form["reason"],
         )
-        try:
-            plan = load_plan(INCLUDE / "plans" / f"{self.plan}.yaml")
-            done = act(open_ledger(home()), plan, wanted, overrides_by=overrides_by, now=utc_now())
-        except RoundtripError as error:
-            raise ended_by(error) from error
-        self.log.info(
-            "%s: %s. The gate hears it with its next sample and says so in its log.",
-            wanted.gate_id,
-            done.sentence(),
+        done = act(
+            ledger,
+            plan,
+            wanted,
+            overrides_by=lambda name: environment_of(name).gate_overrides_by,
+            now=utc_now(),
         )
-
-
-def overrides_by(environment: str) -> Collection[str]:
-    """Who may override a gate in the environment of this name, as its file says now. Raises PlanError."""
-    from roundtrip.plan.loading import load_environment
-    from steps.opening import INCLUDE
-
-    return load_environment(INCLUDE / "environments" / f"{environment}.yaml").gate_overrides_by
+        return f"{wanted.gate_id}: {done.sentence()}. The gate hears it with its next sample and says so in its log."

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from tests.chaos.invariants import Seen, violations
 from tests.chaos.moments import MOMENTS, Moment
 from tests.chaos.stage import Stage
 
-MOMENT_LIMIT_SECONDS = 240.0
-ENDED_LIMIT_SECONDS = 300.0
+RELEASE_LIMIT_SECONDS = 400.0
+ENDED_LIMIT_SECONDS = 120.0
 LONGEST_DELAY_SECONDS = 2.0
 HARMFUL_SHARE = 0.5
 HARM_AT = Moment("gate.sample", "production.wave_2#1")
@@ -78,20 +79,12 @@ def run(stage: Stage, drawn: Drawn) -> Result:
     began = time.monotonic()
     with observer.Client(stage.front_door, drawn.seed) as client:
         release = stage.begin(run_id)
-        was_injected = _happens(stage, release, drawn)
-        outcome = _outcome(stage, release)
+        was_injected, outcome = _followed(stage, release, drawn)
         seconds = time.monotonic() - began
         state = _settled_state(stage, run_id)
     events = observer.events(stage.ledger, release)
-    seen = Seen(
-        outcome,
-        state,
-        events,
-        client.account,
-        drawn.is_harmful and _was_harmed(events),
-        drawn.fault.fails_clients,
-        drawn.fault.may_break,
-    )
+    was_harmed = drawn.is_harmful and any(HARM_AT.is_now(event) for event in events)
+    seen = Seen(outcome, state, events, client.account, was_harmed, drawn.fault.fails_clients)
     found = violations(seen, stage.front_door, stage.redis_url, stage.environment, stage.ledger)
     return Result(
         drawn.seed,
@@ -108,48 +101,21 @@ def run(stage: Stage, drawn: Drawn) -> Result:
     )
 
 
-def _happens(stage: Stage, release: str, drawn: Drawn) -> bool:
-    """Whether the fault was injected; it has ended when this returns, and so may have the release."""
-    is_harmed = not drawn.is_harmful
-    for event in _events(stage, release, limit_seconds=MOMENT_LIMIT_SECONDS):
-        if not is_harmed and HARM_AT.is_now(event):
-            is_harmed = True
-            observer.kill_switch(stage.front_door, on=True)
-        if event["kind"] == "release.outcome":
-            return False
-        if drawn.moment.is_now(event):
-            time.sleep(drawn.delay)
-            dice = random.Random(drawn.seed)  # noqa: S311 - as above
-            with injected(drawn.fault, stage, release, dice, drawn.seconds):
-                if not is_harmed:
-                    _harm(stage, release)
-                _outcome(stage, release, at_least=drawn.seconds)
-            return True
-    return False
-
-
-def _harm(stage: Stage, release: str) -> None:
-    """Trip the kill switch when the wave that shall find it is judged."""
-    for event in _events(stage, release, limit_seconds=MOMENT_LIMIT_SECONDS):
-        if event["kind"] == "release.outcome":
-            return
-        if HARM_AT.is_now(event):
-            observer.kill_switch(stage.front_door, on=True)
-            return
-
-
-def _was_harmed(events: list[dict[str, Any]]) -> bool:
-    return any(HARM_AT.is_now(event) for event in events)
-
-
-def _outcome(stage: Stage, release: str, *, at_least: float = 0.0) -> str | None:
-    """The outcome that the ledger has; None when it has none within the limit."""
-    began = time.monotonic()
-    for event in _events(stage, release, limit_seconds=ENDED_LIMIT_SECONDS):
-        if event["kind"] == "release.outcome":
-            time.sleep(max(0.0, at_least - (time.monotonic() - began)))
-            return str(event["data"]["outcome"])
-    return None
+def _followed(stage: Stage, release: str, drawn: Drawn) -> tuple[bool, str | None]:
+    """Whether the fault was injected on the way, and the outcome; None when there is none within the limit."""
+    was_injected = False
+    with ExitStack() as until_the_end:
+        for event in _events(stage, release, limit_seconds=RELEASE_LIMIT_SECONDS):
+            if drawn.is_harmful and HARM_AT.is_now(event):
+                observer.kill_switch(stage.front_door, on=True)
+            if drawn.moment.is_now(event) and not was_injected:
+                was_injected = True
+                time.sleep(drawn.delay)
+                dice = random.Random(drawn.seed)  # noqa: S311 - as above
+                until_the_end.enter_context(injected(drawn.fault, stage, release, dice, drawn.seconds))
+            if event["kind"] == "release.outcome":
+                return was_injected, str(event["data"]["outcome"])
+    return was_injected, None
 
 
 def _events(stage: Stage, release: str, *, limit_seconds: float) -> Iterator[Mapping[str, Any]]:

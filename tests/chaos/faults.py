@@ -1,7 +1,6 @@
 """What is done to a release: a process is killed, stopped for a while, or kept away; a file or the ledger is not as it was.
 
-Each fault knows what it may cost: whether clients may see failures, and whether the release may end BROKEN. What is not
-injected: a stepped clock (no process here has one of its own) and a full disk (root writes into what is reserved).
+Each fault says whether clients may see failures. What is not injected: a stepped clock (no process here has one of its own) and a full disk (root writes into what is reserved).
 """
 
 from __future__ import annotations
@@ -36,8 +35,6 @@ class Fault:
     """it lasts so long at most; 0: it is done at once"""
     fails_clients: bool = False
     """clients may see failures meanwhile: it is their way that it breaks"""
-    may_break: bool = False
-    """the way back itself may be barred"""
 
 
 def _nothing() -> None:

@@ -115,7 +115,6 @@ def seen(outcome: str | None, run: str, **changes: object) -> Seen:
         "account": Account(),
         "is_harmful": False,
         "fails_clients": False,
-        "may_break": False,
         **changes,
     }
     return Seen(outcome, run, **fields)  # type: ignore[arg-type]

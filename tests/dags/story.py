@@ -7,7 +7,7 @@ ones; the target is `tests.simulators.target`. Steps that inspect, build, test o
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,13 @@ class WatchedLedger(Ledger):
         data: Mapping[str, Any],
         *,
         actor: str = "roundtrip",
-        refuse_after: Sequence[str] = (),
+        refuse_after: tuple[str, ...] = (),
     ) -> Event:
         self._tell(kind)
         return super().append_once(release, kind, key, data, actor=actor, refuse_after=refuse_after)
 
     def take_token(
-        self, environment: str, *, release: str, holder: str, refuse_after: Sequence[str] = ()
+        self, environment: str, *, release: str, holder: str, refuse_after: tuple[str, ...] = ()
     ) -> int:
         if holder == "rollback.begin":  # taking it is all that this step does
             self.half_way()

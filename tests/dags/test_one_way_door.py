@@ -119,13 +119,15 @@ def test_an_answer_of_a_plan_that_asks_nobody_fails_with_its_reason(
         ti = session.scalar(
             select(TaskInstance).where(TaskInstance.dag_id == form.dag_id, TaskInstance.run_id == "answer")
         )
+        ti.get_dagrun(session=session).triggering_user_name = "ada"
         ti.set_state(State.QUEUED, session=session)
         names = ("id", "task_id", "dag_id", "run_id", "try_number", "map_index", "dag_version_id")
         runnable = RunnableTask(**{name: getattr(ti, name) for name in names})
     result = run_task_in_process(ti=runnable, task=task)
     assert result.ti.state.value == "failed"
     assert "has no one-way door" in str(result.error)
-    assert [e.data["action"] for e in ledger.events("r1", kind="action.refused")] == ["accept"]
+    [refused] = ledger.events("r1", kind="action.refused")
+    assert (refused.actor, refused.data["action"]) == ("ada", "accept")
 
 
 def triggered(trigger: AcceptanceTrigger) -> Any:

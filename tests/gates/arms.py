@@ -19,6 +19,19 @@ def metric(name: str = "errors", **changes: object) -> Metric:
     return Metric.model_validate(fields)
 
 
+def work(**changes: object) -> Metric:
+    """A throughput."""
+    of_queue = {"kind": "throughput", "source": "services", "service": "workers", "absolute_tolerance": 0}
+    return metric(**{"name": "work", **of_queue, **changes})
+
+
+def waiting(**changes: object) -> Metric:
+    """A gauge: orders that wait."""
+    bound = {"gauge": "stream_lag", "higher_than": 10, "burst_seconds": 5, "absolute_tolerance": 0.5}
+    of_queue = {"kind": "gauge", "source": "services", "service": "workers", **bound}
+    return metric(**{"name": "waiting", **of_queue, **changes})
+
+
 def gate(*metrics: Metric, **changes: object) -> Gate:
     fields: dict[str, object] = {"metrics": list(metrics) or [metric()], "deadline_seconds": 600, **changes}
     return Gate.model_validate(fields)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from arms import NOON, first_verdict, gate, metric, sample
+from arms import NOON, first_verdict, gate, metric, sample, waiting, work
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
@@ -28,17 +28,7 @@ from roundtrip.gates.sequential import Judge
 from roundtrip.gates.summary import wilson
 
 ORDERS, HTTP = SERVICES
-WORK = metric("work", kind="throughput", source="services", service="workers", absolute_tolerance=0)
-WAITING = metric(
-    "waiting",
-    kind="gauge",
-    source="services",
-    service="workers",
-    gauge="stream_lag",
-    higher_than=10,
-    burst_seconds=5,
-    absolute_tolerance=0.5,
-)
+WORK, WAITING = work(), waiting()
 REJECTED = metric("rejected", kind="rejected", source="services", service="workers")
 
 
@@ -181,7 +171,7 @@ def test_real_pages_of_both_versions_make_one_scrape_of_all_three_kinds(tmp_path
 def working(
     canary_rate: float, stable_rate: float, *, seconds: int = 300, processes: tuple[int, int] = (1, 3)
 ) -> list[Sample]:
-    """A version's processes finish so many pieces of work each second."""
+    """A version's processes finish so many orders each second."""
     times = [1000 * n for n in processes]
     return [
         sample(
@@ -231,7 +221,7 @@ def test_the_minimum_of_a_throughput_is_of_the_canarys_work() -> None:
     plan = gate(WORK, minimum_requests=500, deadline_seconds=90)
     decision, _ = first_verdict(Judge(plan), working(5, 5))
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert "work: 450 of 500 canary jobs" in decision.reason
+    assert "work: 450 of 500 canary orders" in decision.reason
 
 
 def test_a_throughput_without_another_version_is_refused() -> None:
@@ -303,7 +293,7 @@ interval = st.tuples(st.integers(0, 12), st.integers(0, 12))
 
 @settings(deadline=None, max_examples=60)
 @given(
-    work=st.lists(interval, min_size=10, max_size=80),
+    finished=st.lists(interval, min_size=10, max_size=80),
     above=st.lists(st.booleans(), min_size=80, max_size=80),
     noise=st.sampled_from(
         [
@@ -314,12 +304,12 @@ interval = st.tuples(st.integers(0, 12), st.integers(0, 12))
     ),
 )
 def test_many_at_once_end_as_the_judge_does(
-    work: list[tuple[int, int]], above: list[bool], noise: dict[str, object]
+    finished: list[tuple[int, int]], above: list[bool], noise: dict[str, object]
 ) -> None:
     metrics = (WORK, WAITING.model_copy(update={"burst_seconds": 2.0}))
     plan = gate(*metrics, false_pass=0.3, false_alarm=0.2, minimum_requests=5, **noise)
-    done = np.array(work, dtype=np.int64)
-    looks = np.array(above[: len(work)], dtype=np.int64)
+    done = np.array(finished, dtype=np.int64)
+    looks = np.array(above[: len(finished)], dtype=np.int64)
     one = np.ones_like(looks)
     arms = {
         "work": Arms(1000 * one, done[:, 0], 2000 * one, done[:, 1]),
@@ -329,7 +319,7 @@ def test_many_at_once_end_as_the_judge_does(
         name: Arms(*(each[None, :] for each in (a.canary, a.canary_bad, a.stable, a.stable_bad)))
         for name, a in arms.items()
     }
-    assert judged(plan, many).verdict(0) == by_judge(Judge(plan), arms, len(work))
+    assert judged(plan, many).verdict(0) == by_judge(Judge(plan), arms, len(finished))
 
 
 def by_judge(judge: Judge, arms: dict[str, Arms], samples: int) -> tuple[Verdict | None, float]:

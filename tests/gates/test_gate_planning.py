@@ -7,7 +7,7 @@ import random
 import statistics
 
 import pytest
-from arms import first_verdict, gate, metric, poisson, sample, traffic
+from arms import first_verdict, gate, metric, poisson, sample, traffic, waiting, work
 
 from roundtrip.errors import GateError
 from roundtrip.gates.evidence import Baseline, Verdict
@@ -78,7 +78,7 @@ def test_no_traffic_is_our_bug(numbers):
         traffic_needed(gate(), *numbers)
 
 
-WORK = metric("errors", kind="throughput", source="services", service="workers", absolute_tolerance=0)
+WORK = work(name="errors")
 
 
 @pytest.mark.parametrize("noise", [{}, {"noise": "bursts", "burst_seconds": 5}])
@@ -104,17 +104,9 @@ def test_a_throughput_needs_the_time_that_is_told(share: float, noise: dict[str,
 
 
 def test_a_gauge_needs_time_and_no_traffic():
-    waiting = metric(
-        "waiting",
-        kind="gauge",
-        source="services",
-        gauge="lag",
-        higher_than=3,
-        burst_seconds=5,
-        absolute_tolerance=0.5,
-    )
-    plan = gate(waiting, minimum_requests=10**6, deadline_seconds=200)
-    needed = need(plan, waiting, 0.5, stated=0.001)
+    lag = waiting(higher_than=3)
+    plan = gate(lag, minimum_requests=10**6, deadline_seconds=200)
+    needed = need(plan, lag, 0.5, stated=0.001)
     assert needed.is_enough
     assert str(needed) == f"looks for {needed.looked_seconds:.0f} s, whatever the traffic"
     assert traffic_needed(plan, 0.001, 0.5) == traffic_needed(plan, 1000, 0.5)
@@ -123,4 +115,4 @@ def test_a_gauge_needs_time_and_no_traffic():
     assert decision.verdict is Verdict.PASS
     assert needed.looked_seconds / 2 <= seconds <= needed.looked_seconds * 2
     short = plan.model_copy(update={"deadline_seconds": needed.looked_seconds})
-    assert not need(short, waiting, 0.5, stated=1000).is_enough
+    assert not need(short, lag, 0.5, stated=1000).is_enough

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from arms import gate, metric
+from arms import gate, metric, waiting, work
 from prometheus_server import PrometheusServer, needs_prometheus, prometheus
 from servers import free_port, serving
 
@@ -35,23 +35,9 @@ ORDERS = metric(
     service="workers",
     series={"total": "orders_received_total", "errors": "order_errors_total"},
 )
-WORK = metric(
-    "work",
-    kind="throughput",
-    source="prometheus",
-    service="queue",
-    series={"seconds": "order_handling_seconds"},
-    absolute_tolerance=0,
-)
-WAITING = metric(
-    "waiting",
-    kind="gauge",
-    source="prometheus",
-    service="queue",
-    gauge="stream_lag",
-    higher_than=10,
-    burst_seconds=5,
-)
+QUEUE = {"source": "prometheus", "service": "queue"}
+WORK = work(series={"seconds": "order_handling_seconds"}, **QUEUE)
+WAITING = waiting(**QUEUE)
 AT_PROXY = metric(
     "at-proxy",
     source="prometheus",

@@ -21,7 +21,7 @@ RELEASE = "release_small.manual__2026-03-01T11-00-00-00-00"
 RUN = "manual__2026-03-01T11:00:00+00:00"
 GATE = "production.wave_1"
 WHY = "the numbers are fine, the traffic is low"
-PAUSE = Asked("run-1", "ada", NOON, RELEASE, GATE, "pause", 10, WHY)
+PAUSE = Asked("run-1", "ada", RELEASE, "pause", WHY, at=NOON, gate_id=GATE, minutes=10)
 
 
 @pytest.fixture

@@ -90,3 +90,16 @@ def test_a_guard_rail_whose_error_tracker_is_nowhere_is_refused(tmp_path: Path) 
         opened(tmp_path, plan)
     there = ErrorTracker(kind="bugsink", url="http://127.0.0.1:8000", projects=[1])
     assert opened(tmp_path, plan, error_tracker=there).ledger.last("r1", "release.started") is not None
+
+
+def test_a_change_of_a_metric_that_is_not_judged_in_blocks_is_refused(tmp_path: Path) -> None:
+    changed = (
+        LOCAL["production"]
+        .gates["soak"]
+        .model_copy(update={"metric_burst_seconds": {"orders-wating": 1.0, "api-errors": 1.0}})
+    )
+    with pytest.raises(PlanError) as caught:
+        opened(tmp_path, gates={**LOCAL["production"].gates, "soak": changed})
+    for name in ("orders-wating", "api-errors"):
+        expected = f"gates.soak.metric_burst_seconds.{name} in production: the plan has no such metric"
+        assert expected in caught.value.what

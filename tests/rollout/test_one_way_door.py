@@ -106,7 +106,7 @@ def test_the_door_opens_with_an_acceptance_in_a_name_and_with_a_reason(release: 
 
 def test_a_rejection_ends_it(release: Release) -> None:
     with pytest.raises(PromotionError, match="ada rejected it"):
-        waited(release, meanwhile=lambda: answer(release, decision="reject"), pauses=1)
+        waited(release, meanwhile=lambda: answer(release, action="reject"), pauses=1)
     with pytest.raises(PromotionError, match="ada rejected it"):
         one_way_door.require_accepted(release)
 
@@ -148,7 +148,7 @@ def test_a_release_that_is_taken_back_waits_for_nobody(release: Release, kind: s
     [
         ({"by": None}, "Airflow names nobody"),
         ({"by": "eve"}, "eve may not answer in local_production; allowed: ada"),
-        ({"decision": "maybe"}, "expected one of accept, reject, got 'maybe'"),
+        ({"action": "maybe"}, "expected one of accept, reject, got 'maybe'"),
         ({"reason": "because"}, "expected a reason of 10 to"),
     ],
 )
@@ -176,7 +176,7 @@ def test_the_first_answer_stays_and_the_same_run_gives_it_again(release: Release
     assert answer(release) == "accept"
     assert answer(release) == "accept"
     with pytest.raises(DoorError, match="ada has answered: accept"):
-        answer(release, run="run-2", decision="reject")
+        answer(release, run="run-2", action="reject")
     assert len(release.ledger.events("r1", kind="approval")) == 1
 
 
@@ -266,7 +266,7 @@ def test_no_order_of_events_without_an_acceptance_opens_it(
             )
             closed = True
         else:
-            changes = {"by": "eve"} if what == "eve" else {"decision": what}
+            changes = {"by": "eve"} if what == "eve" else {"action": what}
             try:
                 answer(release, run=run, **changes)
             except (DoorError, StaleTokenError):

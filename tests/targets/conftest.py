@@ -6,23 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from roundtrip.plan.home import Home
-from roundtrip.targets.local.target import LocalTarget
-from tests.targets.place import Place, local
+from tests.targets.place import Place, standing_place
 
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """An environment of the local target that is up."""
-    folder = tmp_path_factory.mktemp("place")
-    made = Place(Home(folder / "home"), folder / "packing", local)
-    target = made.target()
-    assert isinstance(target, LocalTarget)
-    target.infrastructure.up()
-    try:
+    with standing_place(tmp_path_factory.mktemp("place")) as made:
         yield made
-    finally:
-        target.infrastructure.down()
 
 
 @pytest.fixture

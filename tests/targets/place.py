@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -103,3 +104,16 @@ def environment() -> Environment:
 
 def local(environment: Environment, plan: Plan, home: Home, secrets: Mapping[str, str]) -> LocalTarget:
     return LocalTarget(environment, plan, home, lambda _: secrets, healthy_limit_seconds=5)
+
+
+@contextmanager
+def standing_place(folder: Path, **changes: object) -> Iterator[Place]:
+    """A place of the local target that is up; `changes` to its fields."""
+    made = replace(Place(Home(folder / "home"), folder / "packing", local), **changes)
+    target = made.target()
+    assert isinstance(target, LocalTarget)
+    target.infrastructure.up()
+    try:
+        yield made
+    finally:
+        target.infrastructure.down()

@@ -12,12 +12,12 @@ import pytest
 from roundtrip import lease
 from roundtrip.ledger.ledger import Event, Ledger
 from roundtrip.plan.deployment import Deployment, mixed
-from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_plan
 from roundtrip.release import Release
 from roundtrip.rollout import leasing
 from roundtrip.rollout.deploying import deploy
 from roundtrip.targets.local.target import LocalTarget
-from tests.targets.place import Place, local
+from tests.targets.place import HERE, Place, standing_place
 
 LEASE_SECONDS = 5.0
 LIMIT_SECONDS = 60.0
@@ -70,17 +70,11 @@ class Standing:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("watched")
-    made = Place(Home(folder / "home"), folder / "packing", local)
-    production = made.plan.production.model_copy(update={"lease_seconds": LEASE_SECONDS})
-    made.plan = made.plan.model_copy(update={"production": production})
-    target = made.target()
-    assert isinstance(target, LocalTarget)
-    target.infrastructure.up()
-    try:
+    plan = load_plan(HERE / "plan.yaml")
+    production = plan.production.model_copy(update={"lease_seconds": LEASE_SECONDS})
+    plan = plan.model_copy(update={"production": production})
+    with standing_place(tmp_path_factory.mktemp("watched"), plan=plan) as made:
         yield made
-    finally:
-        target.infrastructure.down()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Standing:
     environments: Mapping[str, Deployment | str]
     """what is observed, or why nothing can be"""
     watched: Mapping[str, str]
-    """release that holds the environment's lease, where one does"""
+    """release that holds the environment's lease, where one does, or why that cannot be told"""
     started: Event | None
     outcome: Event | None
 
@@ -90,8 +90,16 @@ def standing(machine: Machine) -> Standing:
 
 
 def _watched(machine: Machine) -> dict[str, str]:
-    held = {e.name: lease.read(machine.home.environment(e.name)) for e in machine.environments.values()}
-    return {name: one.release for name, one in held.items() if one is not None}
+    watched: dict[str, str] = {}
+    for environment in machine.environments.values():
+        try:
+            held = lease.read(machine.home.environment(environment.name))
+        except TargetError as error:
+            watched[environment.name] = str(error)
+            continue
+        if held is not None:
+            watched[environment.name] = held.release
+    return watched
 
 
 def _seen(machine: Machine, stage: str) -> Deployment | str:

@@ -14,12 +14,11 @@ guard rail names a series that counts fills.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from roundtrip.errors import EvidenceError, MetricRenamedError
+from roundtrip.errors import EvidenceError
 from roundtrip.gates.evidence import Baseline, Cause, Decision, Sample, Verdict, unread
 from roundtrip.gates.page import Page
 from roundtrip.gates.sequential import Judge, State
@@ -31,20 +30,14 @@ def column(rail: GuardRail) -> str:
     return f"guard-rail/{rail.name}"
 
 
-def shown(page: Page | EvidenceError, address: str, rail: GuardRail) -> float:
+def shown(page: Page | EvidenceError, rail: GuardRail) -> float:
     """The largest value of the series on one process's page. Raises EvidenceError when there is none, or no number."""
     if isinstance(page, EvidenceError):
         raise page
-    values = [one.value for one in page.series if one.name == rail.series]
-    if not values:
-        raise MetricRenamedError(
-            f"shows no {rail.series}",
-            where=address,
-            remedy=f"let {rail.service} show it, or mend guard rail {rail.name}",
-        )
-    if not all(math.isfinite(value) for value in values):
-        raise EvidenceError(f"{rail.series}: expected a finite number, got {values}", where=address)
-    return max(values)
+    if rail.series is None:
+        raise RuntimeError(f"guard rail {rail.name} names no series")
+    remedy = f"let {rail.service} show it, or mend guard rail {rail.name}"
+    return page.largest(rail.series, remedy=remedy)
 
 
 @dataclass(frozen=True)

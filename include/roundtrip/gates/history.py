@@ -20,7 +20,7 @@ import numpy as np
 from roundtrip.gates.blocks import MOST_LEAN, NOISE_SHAPE
 from roundtrip.gates.comparison import BLOCK_RATIOS, LULL_DEVIATIONS, Compared, ComparedInBursts
 from roundtrip.gates.evidence import Verdict
-from roundtrip.gates.kinds import faced, minimum
+from roundtrip.gates.kinds import faced, is_of_requests, minimum
 from roundtrip.gates.many import (
     Arms,
     Bets,
@@ -158,8 +158,8 @@ class _Many:
 
     @property
     def waiting(self) -> Ints:
-        """Canary requests that have no request to stable beside them yet; of time and of looks none wait."""
-        if self._rule.metric.kind in ("throughput", "gauge"):
+        """Canary requests that have no request to stable beside them yet."""
+        if not is_of_requests(self._rule.metric.kind):
             return np.zeros(self._rows.size, dtype=np.int64)
         waiting: Ints = self._pending[0]
         return waiting

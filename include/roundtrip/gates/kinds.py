@@ -3,7 +3,7 @@
 | kind | total | bad | worse is |
 |---|---|---|---|
 | errors, rejected, slow | requests (or orders) | those that failed, were refused, were too slow | more |
-| throughput | milliseconds that the version's processes were there | jobs that they finished | **less** |
+| throughput | milliseconds that the version's processes were there | orders that they finished | **less** |
 | gauge | looks at a process | looks at which it showed more than the plan's bound | more |
 
 Rules:
@@ -31,6 +31,12 @@ def faced(kind: Kind, canary: T, stable: T) -> tuple[T, T]:
     return (stable, canary) if kind == "throughput" else (canary, stable)
 
 
+def is_of_requests(kind: Kind) -> bool:
+    """Whether one version's requests may come without any of the other's. Time and looks are those of the processes, which
+    are there or missing."""
+    return kind not in ("throughput", "gauge")
+
+
 def amount(kind: Kind, counts: Counts) -> int:
     """What a gate wants to see a minimum of: requests, or finished work."""
     return counts.bad if kind == "throughput" else counts.total
@@ -43,7 +49,7 @@ def minimum(kind: Kind, gate: Gate) -> int:
 
 def unit(kind: Kind) -> str:
     """What it is a number of."""
-    return "jobs" if kind == "throughput" else "requests"
+    return "orders" if kind == "throughput" else "requests"
 
 
 def counted(kind: Kind) -> str:

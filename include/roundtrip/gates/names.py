@@ -7,6 +7,7 @@ promise in `include/platform/README.md`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SERVER_ERRORS = frozenset(str(code) for code in range(500, 600))
@@ -41,6 +42,12 @@ SERVICES = (
 
 IGNORED_ROUTES = frozenset({"/metrics", "/healthz"})
 """Asked by machines and not by users: they would thin out the errors of a version that gets little traffic."""
+
+
+def is_of_users(labels: Mapping[str, str]) -> bool:
+    """Whether a process's series counts what users asked."""
+    return labels.get("route") not in IGNORED_ROUTES
+
 
 STARTED = "process_start_time_seconds"
 

@@ -130,7 +130,9 @@ class Page:
 
     def _finished(self, metric: Metric, names: Names, counted: Labels, at: float | None) -> Counts:
         if at is None:
-            raise RuntimeError(f"metric {metric.name} counts time, and the page's own is not given")
+            raise EvidenceError(
+                "does not say when it was read: how long its process was there is not known", where=self.where
+            )
         self._refuse_unpromised(names.seconds, metric)
         started = self.started()
         if started is None:
@@ -150,16 +152,19 @@ class Page:
 
     def look(self, metric: Metric) -> Counts:
         """One look at the gauge of `metric`. Raises MetricRenamedError where it is not shown."""
-        values = [one.value for one in self.series if one.name == metric.gauge]
+        if metric.gauge is None or metric.higher_than is None:
+            raise RuntimeError(f"metric {metric.name} is no gauge")
+        remedy = f"name the gauge that it has in metric {metric.name}, or let it show this one"
+        return Counts(1, int(self.largest(metric.gauge, remedy=remedy) > metric.higher_than))
+
+    def largest(self, name: str, *, remedy: str) -> float:
+        """The largest value of the series. Raises MetricRenamedError when it shows none, EvidenceError for no number."""
+        values = [one.value for one in self.series if one.name == name]
         if not values:
-            raise MetricRenamedError(
-                f"shows no {metric.gauge}",
-                where=self.where,
-                remedy=f"name the gauge that it has in metric {metric.name}, or let it show this one",
-            )
-        if metric.higher_than is None or not all(math.isfinite(value) for value in values):
-            raise EvidenceError(f"{metric.gauge}: expected a finite number, got {values}", where=self.where)
-        return Counts(1, int(max(values) > metric.higher_than))
+            raise MetricRenamedError(f"shows no {name}", where=self.where, remedy=remedy)
+        if not all(math.isfinite(value) for value in values):
+            raise EvidenceError(f"{name}: expected a finite number, got {values}", where=self.where)
+        return max(values)
 
     def _refuse_without_code(self, series: Iterable[Series], metric: Metric) -> None:
         for one in series:

@@ -4,7 +4,7 @@ early.
 Rules:
 1. The time is what a canary as good as stable needs; with a bad one a gate ends sooner.
 2. It is an expectation; half of the gates need longer. A deadline of twice that is comfortable.
-3. Of a throughput the requests are jobs, shared like the time of the processes. Of a gauge time is needed, not
+3. Of a throughput the requests are orders, shared like the time of the processes. Of a gauge time is needed, not
    traffic: its looks come whatever is done.
 4. In bursts it is a number of whole blocks, each with what it has on average: bursts that do come cost more.
 """
@@ -26,7 +26,7 @@ MOST_REQUESTS = 10**12
 """More than this never comes."""
 
 BLOCK_TIME = 10_000
-"""Of all processes in a block; any number that is large beside their jobs gives the same."""
+"""Of all processes in a block; any number that is large beside their orders gives the same."""
 
 LEAST_PROBABLE = 1e-9
 """Numbers of bad requests in a block that are rarer than that are left out of an expectation."""

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -31,7 +32,7 @@ from prometheus_client.samples import Sample as OneSeries
 from roundtrip.errors import EvidenceError, MetricRenamedError, StaleEvidenceError, TargetVanishedError
 from roundtrip.gates.evidence import ARMS, Arm, Counts
 from roundtrip.gates.fold import RawScrape, Reading
-from roundtrip.gates.names import IGNORED_ROUTES, STARTED, Names
+from roundtrip.gates.names import STARTED, Names, is_of_users
 from roundtrip.gates.page import Page
 from roundtrip.gates.reading import Limits, Versions, all_missing, fetch, missing_because
 from roundtrip.plan.model import Metric, Series
@@ -119,11 +120,11 @@ class Prometheus:
         except EvidenceError as error:
             return RawScrape(at, (), all_missing(self.metrics, error))
 
-    @property
+    @cached_property
     def _questions(self) -> list[Question]:
         return [Question(m, arm, self.versions.of(arm)) for m in self.metrics for arm in ARMS]
 
-    @property
+    @cached_property
     def _query(self) -> str:
         return " or ".join(question.query(number) for number, question in enumerate(self._questions))
 
@@ -163,9 +164,9 @@ class Prometheus:
             }
             if lacking:
                 await self._refuse_unpromised(question, lacking)
-            # Each with its own series alone: looked for among those of all, the time would grow with their square.
+            times = answer.times_of(UP, question.series, where)
             return [
-                _reading(question, replace(answer, values=tuple(found[instance])), instance, where)
+                _reading(question, found[instance], instance, where, times.get(instance))
                 for instance in scraped
             ]
         except EvidenceError as error:
@@ -249,12 +250,13 @@ class _Answer:
                 remedy="scrape more often than that, and look whether the server's clock is right",
             )
 
-    def time_of(self, name: str, instance: str, series: Series, where: str) -> float:
-        """Unix time of the last sample of one process's series. Raises EvidenceError."""
-        for one in self.times:
-            if one.labels[_TIME_OF] == name and _instance(one.labels, series, where) == instance:
-                return one.value
-        raise EvidenceError(f"does not tell the time of {name} of {instance}", where=where)
+    def times_of(self, name: str, series: Series, where: str) -> dict[str, float]:
+        """Unix time of the last sample of this name, by process. Raises EvidenceError."""
+        return {
+            _instance(one.labels, series, where): one.value
+            for one in self.times
+            if one.labels[_TIME_OF] == name
+        }
 
     def instances(
         self, series: Series, where: str, only: Collection[str] | None = None
@@ -286,15 +288,15 @@ def _scraped(targets: Mapping[str, Sequence[OneSeries]], where: str) -> list[str
     return sorted(targets)
 
 
-def _reading(question: Question, answer: _Answer, instance: str, where: str) -> Reading:
-    found = answer.instances(question.series, where)[instance]
+def _reading(
+    question: Question, found: Sequence[OneSeries], instance: str, where: str, at: float | None = None
+) -> Reading:
+    """What the series of one process say, which were scraped at `at`."""
     page = _page(question, found, where)
     if question.metric.kind == "gauge":
         look = page.look(question.metric)
         return Reading(question.arm, question.metric.name, instance, look, is_look=True)
-    is_timed = question.metric.kind == "throughput"
-    at = answer.time_of(UP, instance, question.series, where) if is_timed else None
-    counts = page.counts(question.metric, question.names, _is_of_users, at)
+    counts = page.counts(question.metric, question.names, is_of_users, at)
     return Reading(
         question.arm,
         question.metric.name,
@@ -317,7 +319,9 @@ def _of_proxy(question: Question, answer: _Answer, where: str, other: _Answer) -
         )
     zero = Reading(question.arm, question.metric.name, "", Counts(), absent=True)
     return [
-        _reading(question, answer, instance, where) if instance in here else replace(zero, instance=instance)
+        _reading(question, here[instance], instance, where)
+        if instance in here
+        else replace(zero, instance=instance)
         for instance in sorted(proxies)
     ]
 
@@ -373,10 +377,6 @@ def _instance(labels: Mapping[str, str], series: Series, where: str) -> str:
         )
     job = labels.get("job")
     return f"{job}/{labels[series.instance_label]}" if job else labels[series.instance_label]
-
-
-def _is_of_users(labels: Mapping[str, str]) -> bool:
-    return labels.get("route") not in IGNORED_ROUTES
 
 
 def _labelled(query: str, label: str, value: str) -> str:

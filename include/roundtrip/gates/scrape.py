@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from roundtrip.errors import EvidenceError, MetricRenamedError, TargetVanishedEr
 from roundtrip.gates.evidence import ARMS, Arm, Counts
 from roundtrip.gates.fold import RawScrape, Reading
 from roundtrip.gates.guard_rails import column, shown
-from roundtrip.gates.names import FRONT_DOOR, FRONT_DOOR_ALIVE, IGNORED_ROUTES, SERVICES, front_door_service
+from roundtrip.gates.names import FRONT_DOOR, FRONT_DOOR_ALIVE, SERVICES, front_door_service, is_of_users
 from roundtrip.gates.page import Outline, Page
 from roundtrip.gates.reading import Limits, Versions, all_missing, fetch, missing_because
 from roundtrip.plan.model import GuardRail, Metric
@@ -101,7 +101,7 @@ class Services:
         for rail in self.guard_rails:
             try:
                 here = self._of(listed, rail.service, self.versions.canary)
-                guard_rails[rail.name] = max(shown(pages[one.address], one.address, rail) for one in here)
+                guard_rails[rail.name] = max(shown(pages[one.address], rail) for one in here)
             except EvidenceError as error:
                 missing[column(rail)] = missing_because(error)
         return RawScrape(at, tuple(readings), missing, guard_rails)
@@ -161,12 +161,8 @@ def reading_of(page: Page | EvidenceError, address: str, metric: Metric, arm: Ar
             where=address,
             remedy=f"let {metric.service} count its requests, or take metric {metric.name} from the front door",
         )
-    counts = page.counts(metric, names, _is_of_users, at.timestamp())
+    counts = page.counts(metric, names, is_of_users, at.timestamp())
     return Reading(arm, metric.name, address, counts or Counts(), started=page.started())
-
-
-def _is_of_users(labels: Mapping[str, str]) -> bool:
-    return labels.get("route") not in IGNORED_ROUTES
 
 
 async def _page_or_error(address: str, limits: Limits, outline: Outline) -> Page | EvidenceError:

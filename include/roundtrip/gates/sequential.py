@@ -62,7 +62,7 @@ from roundtrip.gates.evidence import (
     unread,
 )
 from roundtrip.gates.hours import Beside
-from roundtrip.gates.kinds import amount, faced, minimum, told, unit
+from roundtrip.gates.kinds import amount, faced, is_of_requests, minimum, told, unit
 from roundtrip.plan.model import Gate, Kind, Metric
 
 UNCOMPARED_REQUESTS = 1000
@@ -239,9 +239,8 @@ class Judge:
         return lacking
 
     def _waiting(self, name: str, one: MetricState) -> int:
-        """Canary requests without one to stable beside them; a process's time always has stable's beside it, or is missing."""
-        is_of_requests = name not in self._alone and self._kinds[name] not in ("throughput", "gauge")
-        return one.uncompared if is_of_requests else 0
+        """Canary requests without one to stable beside them."""
+        return one.uncompared if name not in self._alone and is_of_requests(self._kinds[name]) else 0
 
     def _is_silent(self, name: str, one: MetricEvidence) -> bool:
         kind = self._kinds[name]

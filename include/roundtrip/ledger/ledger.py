@@ -18,7 +18,7 @@ as the dossier does, and look for it in the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -89,7 +89,7 @@ class Ledger:
         data: Mapping[str, Any],
         *,
         actor: str = "roundtrip",
-        refuse_after: Sequence[str] = (),
+        refuse_after: tuple[str, ...] = (),
     ) -> Event:
         """The event of (release, kind, key): a new one, or the one already there, whatever its data.
 
@@ -115,7 +115,7 @@ class Ledger:
             return _newest(connection, _filtered(release, kind, key))
 
     def take_token(
-        self, environment: str, *, release: str, holder: str, refuse_after: Sequence[str] = ()
+        self, environment: str, *, release: str, holder: str, refuse_after: tuple[str, ...] = ()
     ) -> int:
         """A fencing token for `environment`, greater than all given out before: the `seq` of its event.
 
@@ -198,7 +198,7 @@ def _newest(connection: Connection, query: Select[Any]) -> Event | None:
     return read(Row(*row)) if row else None
 
 
-def _refuse(connection: Connection, release: str, kinds: Sequence[str], *, wanted: str) -> None:
+def _refuse(connection: Connection, release: str, kinds: tuple[str, ...], *, wanted: str) -> None:
     """Raises StaleTokenError when one of `kinds` is there for the release; the write lock is held."""
     for kind in kinds:
         there = _newest(connection, _filtered(release, kind, None))

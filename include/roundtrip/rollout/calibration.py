@@ -2,8 +2,8 @@
 
 Rules:
 1. Gates are those that a release would get: the plan's, with what the environment changes in them.
-2. Each interval's requests are Poisson, bad ones binomial, finished jobs Poisson; healthy means that both versions are bad at the same rate,
-   harmful that one metric of the canary is at another and all others are healthy.
+2. Each interval's requests are Poisson, bad ones binomial, finished orders of a throughput Poisson too; healthy means that
+   both versions are bad at the same rate, harmful that one metric of the canary is at another and all others are healthy.
 3. A canary that runs alone is compared with what gates before it counted of stable. Each simulated one is given what
    the healthy gates before it counted until they passed, drawn anew from those; its own canary turns bad after them.
 4. Where a plan says that errors come in bursts they do (`gates.bursts`), in each metric and version for itself.

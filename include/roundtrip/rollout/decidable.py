@@ -4,7 +4,8 @@ Rules:
 1. A gate whose stated traffic cannot be enough by its deadline, in any stage or wave, is refused with the numbers.
 2. An environment that states no traffic is not refused, and neither is a metric whose need depends on how often
    stable fails: nobody knows before.
-3. A metric or a guard rail whose source the environment does not name is refused.
+3. A metric or a guard rail whose source the environment does not name is refused, and so is a change of a metric that is
+   not there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def refuse_undecidable(release: Release) -> None:
         for stage, gate, step, wave in gates_of(release.plan)
         for problem in (
             *_without_source(release, stage, gate),
+            *_without_metric(release, stage, gate),
             *_without_traffic(release, stage, gate, step, wave),
         )
     ]
@@ -58,6 +60,14 @@ def _without_source(release: Release, stage: str, gate: str) -> Iterator[str]:
         for rail in release.plan.gates[gate].guard_rails:
             if rail.source == "error-tracking":
                 yield f"gates.{gate}.guard_rails.{rail.name}: {stage} names no error tracker"
+
+
+def _without_metric(release: Release, stage: str, gate: str) -> Iterator[str]:
+    """What the environment changes of metrics that are not there, or are not judged in blocks of their own."""
+    changed = release.environment(stage).gates.get(gate)
+    in_blocks = {one.name for one in release.plan.gates[gate].metrics if one.burst_seconds is not None}
+    for name in sorted(set(changed.metric_burst_seconds) - in_blocks if changed else ()):
+        yield f"gates.{gate}.metric_burst_seconds.{name} in {stage}: the plan has no such metric with burst_seconds"
 
 
 def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: Wave) -> Iterator[str]:

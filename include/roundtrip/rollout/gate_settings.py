@@ -24,6 +24,8 @@ def soak_seconds(release: Planned) -> float:
 
 
 def _in_bursts(metric: Metric, changed: GateTimes) -> Metric:
+    if metric.burst_seconds is None:
+        return metric
     seconds = changed.metric_burst_seconds.get(metric.name, metric.burst_seconds)
     return metric.model_copy(update={"burst_seconds": seconds})
 

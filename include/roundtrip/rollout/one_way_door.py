@@ -14,27 +14,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any
 
 from roundtrip.errors import DoorError, PlanError, PromotionError
-from roundtrip.gates.actions import LONGEST_REASON, SHORTEST_REASON
 from roundtrip.ledger.ledger import Event, Ledger, utc_now
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
+from roundtrip.rollout.asking import Allowed, Form, ask, require_going, require_leave
 from roundtrip.rollout.deploying import NO_WAY_FORWARD
-from roundtrip.rollout.naming import named_release
 
 log = logging.getLogger(__name__)
 
 STAGE = "production"
 KIND, KEY = "approval", "one-way-door"
 ASKED = "door.asked"
-REFUSED = "action.refused"
 DECISIONS = ("accept", "reject")
-Decision = Literal["accept", "reject"]
 
 POLL_SECONDS = 2.0
 SAY_SECONDS = 60.0
@@ -43,17 +40,18 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one run of the DAG `one_way_door` says."""
+class Answer(Form):
+    """What one run of the DAG `one_way_door` says; `action` is the decision."""
 
-    run: str
-    """id of the run"""
-    by: str | None
-    """who triggered it; None when Airflow names nobody"""
-    release: str
-    """id of the release, or of its run in Airflow"""
-    decision: str
-    reason: str
+    dag = "one_way_door"
+    error = DoorError
+
+    @property
+    def where(self) -> str:
+        return f"{self.action} of the one-way door of {self.release}"
+
+    def about(self) -> dict[str, Any]:
+        return {"door": KEY, "action": self.action, "reason": self.why}
 
 
 def refuse_unanswerable(release: Release) -> None:
@@ -116,73 +114,51 @@ async def wait(
     require_accepted(release)
 
 
-def answer(ledger: Ledger, plan: Plan, given: Answer, *, allowed: Callable[[str], Collection[str]]) -> Event:
-    """Record the answer; `allowed`: name of an environment -> who may give one there.
+def answer(ledger: Ledger, plan: Plan, given: Answer, *, allowed: Allowed) -> Event:
+    """Record the answer. The first one stays. Raises DoorError, StaleTokenError when the rollback begins, LedgerError."""
 
-    The first answer stays; the same run gives the same event. Raises DoorError, StaleTokenError, LedgerError.
-    """
-    release = named_release(ledger, plan, given.release)
-    if release is None:
-        raise _refusal(given, f"no release '{given.release}' of {plan.name} has begun", "its log names it")
-    there = ledger.last(release, REFUSED, given.run)
-    if there is not None:
-        raise _refusal(given, f"was refused before: {there.data['why']}", "trigger a new run")
-    try:
+    def accept(release: str) -> Event:
         asked = _require_open(ledger, plan, release, given)
-        _require_leave(given, str(asked.data["environment"]), allowed)
+        require_leave(given, str(asked.data["environment"]), allowed, to="answer", setting="one_way_door_by")
+        if given.action not in DECISIONS:
+            what = f"expected one of {', '.join(DECISIONS)}, got '{given.action}'"
+            raise given.refused(what, "choose one")
         data = {
             "door": asked.data["door"],
-            "decision": given.decision,
+            "decision": given.action,
             "by": given.by,
-            "reason": _one_line(given.reason),
+            "reason": given.why,
             "run": given.run,
         }
         done = ledger.append_once(release, KIND, KEY, data, actor=str(given.by), refuse_after=NO_WAY_FORWARD)
         _require_own(given, done)  # somebody else, or the end of the time, may have been quicker
-    except DoorError as error:
-        about = {"door": KEY, "action": given.decision, "by": given.by, "why": error.what}
-        ledger.append_once(release, REFUSED, given.run, about, actor=given.by or "nobody")
-        raise
-    return done
+        return done
+
+    def recorded(release: str) -> Event | None:
+        there = answered(ledger, release)
+        return there if there is not None and there.data["run"] == given.run else None
+
+    return ask(ledger, plan, given, recorded=recorded, accept=accept)
 
 
 def _require_own(given: Answer, there: Event) -> None:
     if there.data["run"] != given.run:
         what = f"{there.data['by']} has answered: {there.data['decision']}: {there.data['reason']}"
-        raise _refusal(given, what, "an answer is final; release again")
+        raise given.refused(what, "an answer is final; release again")
 
 
 def _require_open(ledger: Ledger, plan: Plan, release: str, given: Answer) -> Event:
     """The question."""
     if plan.rollback.one_way_door is None:
-        raise _refusal(given, f"plan {plan.name} has no one-way door", "nothing waits for an answer")
+        raise given.refused(f"plan {plan.name} has no one-way door", "nothing waits for an answer")
     before = answered(ledger, release)
     if before is not None:
         _require_own(given, before)
-    for kind in (*NO_WAY_FORWARD, "promoted", "release.outcome"):
-        ended = ledger.last(release, kind)
-        if ended is not None:
-            what = f"the release is over: {kind} is in the ledger since {ended.at:%Y-%m-%d %H:%M:%S} UTC"
-            raise _refusal(given, what, "nothing of it goes forward any more")
+    require_going(ledger, release, given)
     asked = ledger.last(release, ASKED, KEY)
     if asked is None:
-        raise _refusal(given, "was not asked yet", "wait until its task is deferred")
+        raise given.refused("was not asked yet", "wait until its task is deferred")
     return asked
-
-
-def _require_leave(given: Answer, environment: str, allowed: Callable[[str], Collection[str]]) -> None:
-    if not given.by:
-        raise _refusal(given, "Airflow names nobody who triggered this run", "trigger it in the UI")
-    if given.decision not in DECISIONS:
-        raise _refusal(given, f"expected one of {', '.join(DECISIONS)}, got '{given.decision}'", "choose one")
-    length = len(_one_line(given.reason))
-    if not SHORTEST_REASON <= length <= LONGEST_REASON:
-        what = f"expected a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters, got {length}"
-        raise _refusal(given, what, "say why, for whoever reads the dossier")
-    names = sorted(allowed(environment))
-    if given.by not in names:
-        what = f"{given.by} may not answer in {environment}; allowed: {', '.join(names) or 'nobody'}"
-        raise _refusal(given, what, "ask one of them, or change one_way_door_by of the environment")
 
 
 def _ask(release: Release) -> Event:
@@ -229,11 +205,3 @@ def _question(release: Release, until: datetime) -> str:
         f"one-way door: {release.plan.rollback.one_way_door}; waits until {until:%Y-%m-%d %H:%M} UTC for {names}: "
         f"Dags > one_way_door_{release.plan.name} > Trigger, release {release.id}"
     )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _refusal(given: Answer, what: str, remedy: str) -> DoorError:
-    return DoorError(what, where=f"{given.decision} of the one-way door of {given.release}", remedy=remedy)

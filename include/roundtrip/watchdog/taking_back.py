@@ -50,9 +50,7 @@ LEDGER_SECONDS = 5.0
 class TakingBack:
     """Takes back one release whose lease has lapsed. Raises TargetError when the lease holds no plan."""
 
-    def __init__(
-        self, folder: Path, lease: Lease, last_holder: str, *, target: LocalTarget | None = None
-    ) -> None:
+    def __init__(self, folder: Path, lease: Lease, last_holder: str) -> None:
         self._folder = folder
         self._lease = lease
         try:
@@ -72,7 +70,7 @@ class TakingBack:
             "reason": f"nobody has renewed the lease for {lease.seconds:g} s, {last_holder} last",
         }
         home = Home(folder.parent.parent)
-        self._target = target or LocalTarget(self._environment, self._plan, home, _no_secrets)
+        self._target = LocalTarget(self._environment, self._plan, home, _no_secrets)
 
     def pull(self) -> dict[str, Any] | None:
         """Bring traffic back; what is to be in the ledger about it, None for a release that has ended.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Param, chain
+from airflow.sdk import DAG, Param
 
 from roundtrip.plan.model import Plan
+from sections.ending import ending
 from sections.plans import dags
 from sections.production import production
-from sections.rollback import rollback
-from sections.steps_of import StepsOf
 
 
 def chaos(plan: Plan) -> DAG:
@@ -22,17 +21,7 @@ def chaos(plan: Plan) -> DAG:
         into_production = production(plan)
         # There is no staging here, with which production is compared first.
         dag.get_task("production.verify").call = "roundtrip.rollout.verdicts:require_ready"
-        back = rollback(
-            plan, why="a task or gate of {{ dag.dag_id }} failed", asks_first="rollback.restoring:is_needed"
-        )
-        outcome = StepsOf(plan)(
-            "outcome", "closing:close", "States the outcome from the ledger.", trigger_rule="all_done"
-        )
-        chain(
-            [dag.get_task("production.promote"), dag.get_task("production.require_promoted")],
-            back.get_child_by_label("begin"),
-        )
-        chain([back, into_production], outcome)
+        ending(dag, plan, into_production)
     return dag
 
 
