@@ -173,6 +173,8 @@ def stage(root: Path) -> Iterator[Stage]:
     }
     machine = Machine(home, plan, environments, print)
     make_keys(machine)
+    # A campaign that was cut off has left its merge there, and what was taken back is not merged a second time.
+    shutil.rmtree(home.repository, ignore_errors=True)
     commit = lay_platform(home.repository, plan)
     names = plan.repository
     _git(home.repository, "branch", "--force", names.release_branch, commit)
