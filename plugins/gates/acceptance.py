@@ -7,44 +7,32 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from gates.release_trigger import ReleaseTrigger
 from gates.sensor import TriggeredSensor
 
+if TYPE_CHECKING:
+    from roundtrip.release import Release
 
-class AcceptanceTrigger(BaseTrigger):
+
+class AcceptanceTrigger(ReleaseTrigger):
     """Waits for the answer to one release's door."""
 
-    def __init__(self, *, plan: str, release_id: str, environment: str) -> None:
-        super().__init__()
-        self.plan = plan
-        self.release_id = release_id
-        self.environment = environment
+    def __init__(self, **of_release: str) -> None:
+        super().__init__(waits_as="production.accept_one_way_door", **of_release)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         names = ("plan", "release_id", "environment")
         return "gates.acceptance.AcceptanceTrigger", {name: getattr(self, name) for name in names}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        import asyncio
-
-        from roundtrip.errors import RoundtripError
+    async def carry_out(self, release: Release) -> TriggerEvent:
         from roundtrip.rollout.one_way_door import wait
-        from steps.opening import no_secrets, open_release
 
-        try:
-            release = await asyncio.to_thread(
-                open_release, self.release_id, self.plan, self.environment, no_secrets
-            )
-            await wait(release, self.log.info)
-        except RoundtripError as error:
-            self.log.error("%s", error)
-            yield TaskFailedEvent(xcoms={"reason": str(error)})
-            return
-        yield TaskSuccessEvent()
+        await wait(release, self.log.info)
+        return TaskSuccessEvent()
 
 
 class AcceptanceSensor(TriggeredSensor):

@@ -54,11 +54,11 @@ class Standing:
     def _environments(self) -> list[str]:
         lines: list[str] = []
         for name, seen in self.environments.items():
+            watched = f" watched: {self.watched[name]}" if name in self.watched else ""
             if isinstance(seen, str):
-                lines.append(f"{name}: {seen}")
+                lines.append(f"{name}: {seen}{watched}")
                 continue
             flags = ", ".join(f"{flag} {'on' if on else 'off'}" for flag, on in seen.flags.items())
-            watched = f" watched: {self.watched[name]}" if name in self.watched else ""
             lines.append(f"{name}:" + (f" flags {flags}" if flags else "") + watched)
             lines += [
                 f"  {p.service} {p.version} ×{p.replicas} {p.weight_percent} % of its traffic"
