@@ -4,11 +4,13 @@ Rules:
 1. The outcome is what the ledger's events amount to (`rollout.outcome`), never what Airflow thinks of the tasks.
 2. People are told it, unless the rollback has; the dossier is written after that, so that it says who could not be told.
 3. It returns only for PROMOTED (a drill: only when the drill was passed), so the run is green for nothing else.
+4. BROKEN says at once what serves, what was tried and which command to type.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from roundtrip.dossier import write_dossier
 from roundtrip.errors import PromotionError, RollbackError
@@ -16,6 +18,7 @@ from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.notifying import messages
 from roundtrip.notifying.telling import notify
 from roundtrip.release import Release
+from roundtrip.rollback.left import left_by
 from roundtrip.rollout.outcome import Ended, Outcome, decide
 from roundtrip.traffic.rate import ask_for_traffic
 
@@ -29,7 +32,7 @@ def close(release: Release) -> None:
         raise PromotionError(
             f"{ended.outcome.value}: {ended.reason}",
             where=f"release {release.id}",
-            remedy=_next(ended.outcome),
+            remedy=_next(release, ended.outcome),
         )
 
 
@@ -40,7 +43,7 @@ def close_rollback(release: Release) -> None:
         raise RollbackError(
             f"{ended.outcome.value}: {ended.reason}",
             where=f"release {release.id}",
-            remedy=_next(ended.outcome),
+            remedy=_next(release, ended.outcome),
         )
 
 
@@ -82,21 +85,24 @@ def assess_drill(release: Release) -> None:
 
 def _record(release: Release) -> Ended:
     ended = decide(release)
+    data: dict[str, Any] = {"outcome": ended.outcome.value, "reason": ended.reason}
+    if ended.outcome is Outcome.BROKEN:
+        left = left_by(release)
+        ended = Ended(ended.outcome, f"{ended.reason}; {left}")
+        data |= {"reason": ended.reason, "left": left.to_json()}
     record_traffic(release)
     ask_for_traffic(release.home, release.environments, full=None)
-    release.ledger.append(
-        release.id, "release.outcome", {"outcome": ended.outcome.value, "reason": ended.reason}
-    )
+    release.ledger.append(release.id, "release.outcome", data)
     notify(release, messages.ended(release, ended.outcome.value))
     path = write_dossier(release)
     log.info("%s: %s; dossier: %s", ended.outcome.value, ended.reason, path)
     return ended
 
 
-def _next(outcome: Outcome) -> str:
+def _next(release: Release, outcome: Outcome) -> str:
     return {
         Outcome.ROLLED_BACK: "the old release serves; the post-mortem draft is beside the dossier",
         Outcome.STOPPED: "nothing was touched; mend what the reason says, then release again",
-        Outcome.BROKEN: "run the rollback DAG for this release again; docs/runbook.md, 'BROKEN'",
+        Outcome.BROKEN: f"{release.way_back}; docs/runbook.md, 'BROKEN'",
         Outcome.PROMOTED: "the new release was left in place",
     }[outcome]

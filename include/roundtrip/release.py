@@ -66,6 +66,11 @@ class Release:
         return started is not None and bool(started.data.get("drill"))
 
     @property
+    def way_back(self) -> str:
+        """The command that takes it back, or goes on with that."""
+        return f"./roundtrip rollback {self.id}"
+
+    @property
     def folder(self) -> Path:
         return self.home.release(self.id)
 

@@ -17,7 +17,17 @@ from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon, Program
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("release", "rehearse", "up", "down", "test", "verify-ledger", "status", "restore-state")
+COMMANDS = (
+    "release",
+    "rehearse",
+    "up",
+    "down",
+    "test",
+    "verify-ledger",
+    "status",
+    "rollback",
+    "restore-state",
+)
 
 
 def call(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +69,7 @@ def test_help_names_every_command(home_folder: Path) -> None:
         (["release", "--env", "mars"], "mars_staging.yaml"),
         (["verify-ledger"], "LedgerError: there is no ledger"),
         (["restore-state", "r"], "LedgerError: there is no ledger"),
+        (["rollback", "r"], "LedgerError: there is no ledger"),
     ],
 )
 def test_an_error_is_one_line_on_standard_error_and_nothing_is_touched(

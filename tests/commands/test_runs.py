@@ -111,6 +111,37 @@ def test_a_lost_release_that_cannot_be_taken_back_stops_the_next(
         runs.make_way(airflow_was_up=True)
 
 
+@pytest.mark.parametrize("outcome", ["ROLLED BACK", "BROKEN"])
+def test_a_release_is_taken_back_by_hand_and_followed_whatever_the_end(
+    runs: Runs, machine: SimulatedMachine, simulator: AirflowSimulator, outcome: str
+) -> None:
+    release = begin(machine, "promoted")
+    machine.ledger.append(release, "release.outcome", {"outcome": "PROMOTED", "reason": ""})
+    rollback_restores(machine, simulator, outcome=outcome)
+    follower = runs.take_back(release, "customers see wrong prices")
+    [((dag, _), conf)] = simulator.conf.items()
+    assert dag == ROLLBACK_DAG
+    assert conf == {"release": release, "reason": "customers see wrong prices", "environment": "local"}
+    assert follower.release == release
+
+
+@pytest.mark.parametrize("dag", [RELEASE_DAG, ROLLBACK_DAG])
+def test_what_is_running_is_not_taken_back_by_hand_as_well(
+    runs: Runs, machine: SimulatedMachine, simulator: AirflowSimulator, dag: str
+) -> None:
+    release = begin(machine, "r1")
+    simulator.runs[dag, "r1"] = "running"
+    with pytest.raises(PromotionError, match=r"r1 is running"):
+        runs.take_back(release, "pressed twice by somebody")
+    assert simulator.conf == {}
+
+
+def test_what_never_began_is_not_taken_back(runs: Runs, simulator: AirflowSimulator) -> None:
+    with pytest.raises(HostError, match=r"has no release\.started"):
+        runs.take_back("release_of_nobody", "a typing error in the id")
+    assert simulator.conf == {}
+
+
 def test_a_release_in_other_environments_is_left_alone(
     runs: Runs, machine: SimulatedMachine, simulator: AirflowSimulator
 ) -> None:

@@ -78,16 +78,30 @@ def release(
     runs = _ready(machine, phases, patch)
     follower = runs.start(f"release_{plan}", {"environment": env, "fault": patch})
     console.print(phases.table(follower.sections()))
-    outcome = machine.ledger.last(follower.release, "release.outcome")
-    if outcome is None:
-        raise HostError(
-            "the release has no outcome in the ledger", where=follower.release, remedy="docs/runbook.md"
-        )
-    name = str(outcome.data["outcome"])
-    if name != "PROMOTED":
-        console.print(outcome.data["reason"])
+    name = _outcome(machine, follower)
     _end(machine, follower, name, keep_up=keep_up)
     raise typer.Exit(EXITS.get(name, 1))
+
+
+@app.command()
+def rollback(
+    release: Annotated[
+        str,
+        typer.Argument(help="id of the release to take back; its dossier and the runbook's messages name it"),
+    ],
+    reason: Annotated[str, typer.Option(help="why; it goes into the ledger")] = "",
+) -> None:
+    """Take a release back by hand: a promoted one, or one whose own rollback could not finish. Exit 0 restored, 4 broken.
+
+    Every step may be repeated and goes on where it was. Nothing is built and nothing unverified is started.
+    """
+    machine, phases = prepare.machine_of(release, console.print), Phases()
+    runs = _start(machine, phases)
+    follower = runs.take_back(release, reason or f"by hand, by {getpass.getuser()} at the command line")
+    console.print(phases.table(follower.sections()))
+    name = _outcome(machine, follower)
+    _end(machine, follower, name, keep_up=True)
+    raise typer.Exit(0 if name == "ROLLED BACK" else EXITS.get(name, 1))
 
 
 @app.command()
@@ -290,6 +304,21 @@ def _patch(fault: str, stage: str) -> str:
             where="include/platform/faults",
             remedy="name errors, latency or crash, and staging or production",
         )
+    return name
+
+
+def _outcome(machine: Machine, follower: Follower) -> str:
+    """What became of the release; said with its reason unless it was promoted. Raises HostError."""
+    outcome = machine.ledger.last(follower.release, "release.outcome")
+    if outcome is None:
+        raise HostError(
+            "the release has no outcome in the ledger", where=follower.release, remedy="docs/runbook.md"
+        )
+    name = str(outcome.data["outcome"])
+    if name != "PROMOTED":
+        console.print(outcome.data["reason"])
+    if name == "BROKEN":
+        console.print(f"next: {outcome.data['left']['next']}; docs/runbook.md, 'BROKEN'")
     return name
 
 

@@ -128,6 +128,11 @@ def open_machine(plan: str, prefix: str, say: Say) -> Machine:
 
 def open_recorded(release: str, say: Say) -> Release:
     """A release that has begun, as the ledger has it. Raises LedgerError, PlanError before anything is touched."""
+    return machine_of(release, say).release(release)
+
+
+def machine_of(release: str, say: Say) -> Machine:
+    """This machine, with the plan and environments of a release that has begun. Raises LedgerError, PlanError."""
     started = existing_ledger(state_folder()).last(release, "release.started")
     if started is None:
         raise LedgerError(
@@ -136,7 +141,7 @@ def open_recorded(release: str, say: Say) -> Release:
             remedy="./roundtrip status names the newest release, a dossier's title its own",
         )
     prefix = str(started.data["environments"]["staging"]).removesuffix("_staging")
-    return open_machine(str(started.data["plan"]), prefix, say).release(release)
+    return open_machine(str(started.data["plan"]), prefix, say)
 
 
 def make_keys(machine: Machine) -> None:

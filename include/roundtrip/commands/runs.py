@@ -74,6 +74,12 @@ class Runs:
                     remedy="./roundtrip status; docs/runbook.md, 'BROKEN'",
                 )
 
+    def take_back(self, release: str, reason: str) -> Follower:
+        """Take a release back, or go on with that, and follow it. Raises PromotionError when a run is alive, HostError."""
+        for dag_id, run_id in self._alive():
+            raise self._taken(dag_id, run_id, release_id(dag_id, run_id))
+        return self._start_rollback(release, reason)
+
     def unfinished(self) -> list[Event]:
         """`release.started` of every release that holds one of our environments and has no outcome."""
         ours = {environment.name for environment in self.machine.environments.values()}
@@ -103,13 +109,16 @@ class Runs:
             remedy="wait for its end, or mark it failed there and it is taken back; then try again",
         )
 
-    def _take_back(self, release: str, reason: str) -> None:
+    def _start_rollback(self, release: str, reason: str) -> Follower:
         started = self.machine.ledger.last(release, "release.started")
         if started is None:
             raise HostError("has no release.started", where=release, remedy="./roundtrip verify-ledger")
         prefix = str(started.data["environments"]["staging"]).removesuffix("_staging")
         conf = {"release": release, "reason": reason, "environment": prefix}
-        self.start(f"rollback_{started.data['plan']}", conf, of=release)
+        return self.start(f"rollback_{started.data['plan']}", conf, of=release)
+
+    def _take_back(self, release: str, reason: str) -> None:
+        self._start_rollback(release, reason)
         outcome = self.machine.ledger.last(release, "release.outcome")
         if outcome is None or outcome.data["outcome"] not in TAKEN_BACK:
             raise HostError(

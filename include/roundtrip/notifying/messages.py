@@ -139,7 +139,7 @@ def ended(release: Release, outcome: str) -> Message:
             f"{what} COULD NOT BE TAKEN BACK, somebody has to look now",
             what="something of the release is out there and nobody proved what",
             since=_attempt(release) or last(release.id, "deployed"),
-            then=f"nothing by itself; do what {RUNBOOK} says under BROKEN",
+            then=f"nothing by itself: {release.way_back}; do what {RUNBOOK} says under BROKEN",
             about=_attempt_name(release),
         )
     return _message(

@@ -70,7 +70,7 @@ def verify_restored(release: Release) -> None:
             raise RollbackError(
                 f"{len(differences)} differences from the snapshot: " + "; ".join(differences[:10]),
                 where=environment,
-                remedy="run the rollback DAG for this release again; docs/runbook.md, 'BROKEN'",
+                remedy=f"{release.way_back}; docs/runbook.md, 'BROKEN'",
             )
         _record(release, environment, observed, state)
 
