@@ -4,7 +4,8 @@ Rules:
 1. The outcome is what the ledger's events amount to (`rollout.outcome`), never what Airflow thinks of the tasks.
 2. People are told it, unless the rollback has; the dossier is written after that, so that it says who could not be told.
 3. It returns only for PROMOTED (a drill: only when the drill was passed), so the run is green for nothing else.
-4. BROKEN says at once what serves, what was tried and which command to type.
+4. BROKEN says at once what serves, what was tried and which command to type. Also when the release's own events were
+   altered: then nothing is concluded from them, and no dossier is made.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 from typing import Any
 
 from roundtrip.dossier import write_dossier
-from roundtrip.errors import PromotionError, RollbackError
+from roundtrip.errors import LedgerError, LedgerUnavailableError, PromotionError, RollbackError
 from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.notifying import messages
 from roundtrip.notifying.telling import notify
@@ -84,19 +85,40 @@ def assess_drill(release: Release) -> None:
 
 
 def _record(release: Release) -> Ended:
-    ended = decide(release)
+    try:
+        ended = decide(release)
+    except LedgerUnavailableError:
+        raise
+    except LedgerError as error:
+        ended = _state(release, Ended(Outcome.BROKEN, f"its ledger cannot be trusted: {error}"))
+        _tell(release, ended)
+        return ended
+    record_traffic(release)
+    ask_for_traffic(release.home, release.environments, full=None)
+    ended = _state(release, ended)
+    notify(release, messages.ended(release, ended.outcome.value))
+    path = write_dossier(release)
+    log.info("%s: %s; dossier: %s", ended.outcome.value, ended.reason, path)
+    return ended
+
+
+def _state(release: Release, ended: Ended) -> Ended:
+    """The outcome, in the ledger."""
     data: dict[str, Any] = {"outcome": ended.outcome.value, "reason": ended.reason}
     if ended.outcome is Outcome.BROKEN:
         left = left_by(release)
         ended = Ended(ended.outcome, f"{ended.reason}; {left}")
         data |= {"reason": ended.reason, "left": left.to_json()}
-    record_traffic(release)
-    ask_for_traffic(release.home, release.environments, full=None)
     release.ledger.append(release.id, "release.outcome", data)
-    notify(release, messages.ended(release, ended.outcome.value))
-    path = write_dossier(release)
-    log.info("%s: %s; dossier: %s", ended.outcome.value, ended.reason, path)
     return ended
+
+
+def _tell(release: Release, ended: Ended) -> None:
+    """People, as far as the ledger still names what they are told of."""
+    try:
+        notify(release, messages.ended(release, ended.outcome.value))
+    except LedgerError as error:
+        log.error("nobody was told: %s", error)
 
 
 def _next(release: Release, outcome: Outcome) -> str:

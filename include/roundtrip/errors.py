@@ -47,6 +47,12 @@ class LedgerError(RoundtripError):
     """The ledger cannot be read, written or trusted."""
 
 
+class LedgerUnavailableError(LedgerError):
+    """Where the ledger lies does not answer, is full or is locked: what it holds is not in doubt."""
+
+    retriable = True
+
+
 class StaleTokenError(RoundtripError):
     """Somebody newer holds the target; whoever sees this has to stop acting on it."""
 

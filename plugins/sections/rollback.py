@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TaskGroup, chain
@@ -9,8 +10,13 @@ from airflow.sdk import TaskGroup, chain
 from roundtrip.plan.model import Plan
 from sections.steps_of import StepsOf
 
-RETRIES = 5
-"""A rollback step is tried more often than a step forward: the way back is the one that has to work."""
+OFTEN: dict[str, Any] = {
+    "retries": 5,
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(seconds=30),
+}
+"""A rollback step is tried more often than a step forward, and for longer: the way back is the one that has to work. At once
+first, later with the patience that a full disk or a database that comes back asks for: a minute or two in all."""
 GO_ON: dict[str, Any] = {"trigger_rule": "none_skipped"}
 """Also when the step before has failed, not when there was nothing to do: each of these steps does the one before it
 again, and more. What could not be pulled may still be stopped, and what could not be stopped replaced."""
@@ -23,7 +29,7 @@ def rollback(
 ) -> TaskGroup:
     """Takes the release back and proves it. `asks_first` decides from the ledger whether there is anything to do."""
     with TaskGroup("rollback", tooltip="4 Rollback Strategy") as group:
-        step = StepsOf(plan, retries=RETRIES, **common)
+        step = StepsOf(plan, **OFTEN, **common)
         begin = step(
             "begin",
             "rollback.restoring:begin",

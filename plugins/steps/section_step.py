@@ -80,7 +80,7 @@ class SectionStep(BaseOperator):
                 authorization=server_authorization,
             )
         except RoundtripError as error:
-            raise AirflowFailException(str(error)) from error
+            raise ended_by(error) from error
         self.carry_out(release)
 
     def carry_out(self, release: Release) -> None:
@@ -88,14 +88,25 @@ class SectionStep(BaseOperator):
         from roundtrip.errors import RoundtripError
         from roundtrip.rollout.leasing import renewed
 
-        if self.asks_first and not _function(self.asks_first)(release):
-            raise AirflowSkipException(f"{self.task_id}: nothing to do, says the ledger of {release.id}")
         try:
-            with renewed(release, self.task_id):
-                _function(self.call)(release, **self.arguments)
+            is_needed = not self.asks_first or _function(self.asks_first)(release)
+            if is_needed:
+                with renewed(release, self.task_id):
+                    _function(self.call)(release, **self.arguments)
         except RoundtripError as error:
-            release.ledger.append(release.id, "task.failed", {"task": self.task_id, "error": str(error)})
+            self._record(release, error)
             raise ended_by(error) from error
+        if not is_needed:
+            raise AirflowSkipException(f"{self.task_id}: nothing to do, says the ledger of {release.id}")
+
+    def _record(self, release: Release, error: RoundtripError) -> None:
+        """The failure, unless the ledger is what failed: the task ends with its own reason all the same."""
+        from roundtrip.errors import LedgerError
+
+        try:
+            release.ledger.append(release.id, "task.failed", {"task": self.task_id, "error": str(error)})
+        except LedgerError as lost:
+            self.log.error("%s", lost)
 
 
 def ended_by(error: RoundtripError) -> AirflowException:

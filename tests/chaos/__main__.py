@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roundtrip.commands.prepare import ROOT
 from tests.chaos.campaign import Drawn, Result, keep, kept, run
+from tests.chaos.faults import CannotBeHadError
 from tests.chaos.stage import stage
 
 HOME = ROOT / ".roundtrip" / "chaos"
@@ -34,7 +35,11 @@ def main() -> int:
             for seed in left:
                 drawn = Drawn.of(seed)
                 print(drawn, flush=True)
-                result = run(here, drawn)
+                try:
+                    result = run(here, drawn)
+                except CannotBeHadError as error:
+                    print(f"  left out: {error}", flush=True)
+                    continue
                 keep(results, result)
                 print(f"  {_line(result)}", flush=True)
     done = [one for one in kept(results) if one.seed in seeds]
@@ -50,7 +55,9 @@ def report(done: list[Result]) -> str:
     ]
     for fault in sorted({one.fault for one in done}):
         mine = [one for one in done if one.fault == fault]
-        outcomes = Counter(str(one.outcome) for one in mine)
+        outcomes = Counter(
+            f"BROKEN, then {one.outcome}" if one.was_broken else str(one.outcome) for one in mine
+        )
         told = ", ".join(f"{count} × {outcome}" for outcome, count in outcomes.most_common())
         lines.append(
             f"| {fault} | {len(mine)} | {sum(one.was_injected for one in mine)} | {told} | "
@@ -66,7 +73,8 @@ def report(done: list[Result]) -> str:
 def _line(one: Result) -> str:
     held = "; ".join(one.violations) or "all invariants hold"
     injected = "" if one.was_injected else ", not injected"
-    return f"{one.outcome}{injected}, {one.seconds:.0f} s, {one.failed} of {one.requests} requests failed: {held}"
+    broken = "BROKEN, then " if one.was_broken else ""
+    return f"{broken}{one.outcome}{injected}, {one.seconds:.0f} s, {one.failed} of {one.requests} requests failed: {held}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.chaos import observer
 from tests.chaos.faults import FAULTS, Fault, injected
-from tests.chaos.invariants import Seen, violations
+from tests.chaos.invariants import Seen, quiet, violations
 from tests.chaos.moments import MOMENTS, Moment
 from tests.chaos.stage import Stage
 
@@ -64,6 +64,8 @@ class Result:
     was_injected: bool
     """whether the moment came"""
     outcome: str | None
+    was_broken: bool
+    """and then taken back by the command that it named"""
     lapsed: bool
     """whether the watchdog acted"""
     seconds: float
@@ -82,10 +84,20 @@ def run(stage: Stage, drawn: Drawn) -> Result:
         was_injected, outcome = _followed(stage, release, drawn)
         seconds = time.monotonic() - began
         state = _settled_state(stage, run_id)
+        was_broken = outcome == "BROKEN" and drawn.fault.may_break
+        missing: list[str] = []
+        if was_broken:
+            missing = list(quiet(observer.events(stage.ledger, release), release))
+            stage.take_back(release)
     events = observer.events(stage.ledger, release)
+    if was_broken:
+        outcome = next(e["data"]["outcome"] for e in reversed(events) if e["kind"] == "release.outcome")
     was_harmed = drawn.is_harmful and any(HARM_AT.is_now(event) for event in events)
     seen = Seen(outcome, state, events, client.account, was_harmed, drawn.fault.fails_clients)
-    found = violations(seen, stage.front_door, stage.redis_url, stage.environment, stage.ledger)
+    found = [
+        *missing,
+        *violations(seen, stage.front_door, stage.redis_url, stage.environment, stage.ledger),
+    ]
     return Result(
         drawn.seed,
         drawn.fault.name,
@@ -93,6 +105,7 @@ def run(stage: Stage, drawn: Drawn) -> Result:
         drawn.is_harmful,
         was_injected,
         outcome,
+        was_broken,
         any(event["kind"] == "watchdog.lapsed" for event in events),
         round(seconds, 1),
         client.account.requests,
@@ -109,10 +122,10 @@ def _followed(stage: Stage, release: str, drawn: Drawn) -> tuple[bool, str | Non
             if drawn.is_harmful and HARM_AT.is_now(event):
                 observer.kill_switch(stage.front_door, on=True)
             if drawn.moment.is_now(event) and not was_injected:
-                was_injected = True
                 time.sleep(drawn.delay)
                 dice = random.Random(drawn.seed)  # noqa: S311 - as above
                 until_the_end.enter_context(injected(drawn.fault, stage, release, dice, drawn.seconds))
+                was_injected = True
             if event["kind"] == "release.outcome":
                 return was_injected, str(event["data"]["outcome"])
     return was_injected, None

@@ -1,6 +1,6 @@
 """What is done to a release: a process is killed, stopped for a while, or kept away; a file or the ledger is not as it was.
 
-Each fault says whether clients may see failures. What is not injected: a stepped clock (no process here has one of its own) and a full disk (root writes into what is reserved).
+Each fault says whether clients may see failures, and whether it may be more than a release can be taken back from by itself.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from tests.chaos import observer
 from tests.chaos.stage import Stage
 
 Undo = Callable[[], None]
+HOUR = 3600
+
+
+class CannotBeHadError(Exception):
+    """This machine cannot have the fault."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,14 @@ class Fault:
     """One kind of fault."""
 
     name: str
-    inject: Callable[[Stage, str, random.Random], Undo]
-    """on the stage, for the release of this id; what ends it"""
+    inject: Callable[[Stage, str, random.Random], Undo | None]
+    """on the stage, for the release of this id; what ends it; None where this machine cannot have it"""
     most_seconds: float = 0.0
     """it lasts so long at most; 0: it is done at once"""
     fails_clients: bool = False
     """clients may see failures meanwhile: it is their way that it breaks"""
+    may_break: bool = False
+    """the release may end BROKEN: what its way back needs is not there"""
 
 
 def _nothing() -> None:
@@ -158,6 +165,63 @@ def _with_another_byte(file: Path, dice: random.Random) -> Undo:
     return restore
 
 
+def _disk_full(name: str) -> Callable[..., Undo | None]:
+    def inject(stage: Stage, _release: str, _dice: random.Random) -> Undo | None:
+        disk = stage.disks[name]
+        if disk is None:
+            return None
+        if name == "ledger":
+            # What the write-ahead log has taken before could be written again, however full the disk is.
+            observer.shorten_log(stage.ledger)
+        disk.fill()
+        return disk.free
+
+    return inject
+
+
+def _clock_stepped(seconds: int) -> Callable[..., Undo | None]:
+    def inject(stage: Stage, _release: str, _dice: random.Random) -> Undo | None:
+        clock = stage.clock
+        if clock is None:
+            return None
+        clock.step(seconds)
+        return lambda: clock.step(0)
+
+    return inject
+
+
+def _snapshot_corrupted(stage: Stage, release: str, dice: random.Random) -> Undo:
+    """A byte of the snapshot in the ledger is another one."""
+    before = observer.data_of(stage.ledger, release, "snapshot.taken")
+    at = dice.randrange(len(before))
+    observer.tamper(
+        stage.ledger, release, "snapshot.taken", before[:at] + chr(ord(before[at]) ^ 1) + before[at + 1 :]
+    )
+    return lambda: observer.tamper(stage.ledger, release, "snapshot.taken", before)
+
+
+def _stable_does_not_start(stage: Stage, _release: str, dice: random.Random) -> Undo:
+    """A process of the stable version dies, what it was started from is gone, and so is what that was unpacked from."""
+    version = stage.plan.from_version
+    service, code = dice.choice((("api", "dist"), ("workers", "site")))
+    digest = stage.bundles[version][service]
+    unpacked = stage.environment / "bundles" / digest.removeprefix("sha256:")
+    there, aside = unpacked / code, unpacked / f"{code}.aside"
+    restore = _with_another_byte(BundleStore(stage.home.store).path(digest), dice)
+    there.rename(aside)
+    processes = stage.machine.target("production").infrastructure.daemon.processes()
+    _kill(
+        [one.pid for name, one in processes.items() if name.startswith(f"{service}-{version}-") and one.pid]
+    )
+
+    def repair() -> None:
+        restore()
+        if aside.exists() and not there.exists():
+            aside.rename(there)
+
+    return repair
+
+
 CONTROL = ("scheduler", "triggerer", "api-server", "dag-processor", "postgres")
 FAULTS: tuple[Fault, ...] = (
     *(Fault(f"kill {name}", _of(_airflow(name), _kill)) for name in CONTROL),
@@ -177,6 +241,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault("stop a new process", _instance("1.1.0", _stop), most_seconds=20, fails_clients=True),
     Fault("ledger locked", _ledger_locked, most_seconds=20),
     Fault("bundle of the new version corrupted", _bundle_corrupted, most_seconds=60),
+    Fault("a new process hangs", _instance("1.1.0", _stop), most_seconds=120, fails_clients=True),
+    Fault("disk of the ledger full", _disk_full("ledger"), most_seconds=20),
+    Fault("disk of the environment full", _disk_full("environments"), most_seconds=15, fails_clients=True),
+    Fault("clock an hour ahead", _clock_stepped(HOUR), most_seconds=60),
+    Fault("clock an hour behind", _clock_stepped(-HOUR), most_seconds=60),
+    Fault("snapshot corrupted", _snapshot_corrupted, most_seconds=60, may_break=True),
+    Fault(
+        "stable does not start", _stable_does_not_start, most_seconds=90, fails_clients=True, may_break=True
+    ),
 )
 
 
@@ -184,6 +257,8 @@ FAULTS: tuple[Fault, ...] = (
 def injected(fault: Fault, stage: Stage, release: str, dice: random.Random, seconds: float) -> Iterator[None]:
     """Injected from now on; ended after `seconds` from a thread of its own, and with the block at the latest."""
     undo = fault.inject(stage, release, dice)
+    if undo is None:
+        raise CannotBeHadError(f"{fault.name}: this machine does not let it be injected")
     over = threading.Event()
 
     def end() -> None:

@@ -7,6 +7,8 @@
 5. Taken back, no key is left that only the new version knows.
 6. The ledger's chain is whole, and its last word is the outcome. After the way back has begun nothing went forward.
 7. Clients that were not in the fault's way saw no failure.
+8. BROKEN, where a fault may have that, is loud: it says what serves, what was tried and what to type. Once the fault is
+   gone, that command leads to an end for which 1 to 6 hold.
 """
 
 from __future__ import annotations
@@ -59,6 +61,17 @@ def violations(seen: Seen, front_door: str, redis_url: str, environment: Path, l
     yield from _told(seen, ledger)
     if seen.account.failures and not seen.fails_clients:
         yield f"{len(seen.account.failures)} requests failed: {seen.account.failures[:5]}"
+
+
+def quiet(events: Sequence[Mapping[str, Any]], release: str) -> Iterator[str]:
+    """What the newest outcome, which is BROKEN, does not say."""
+    said = next(event["data"] for event in reversed(events) if event["kind"] == "release.outcome")
+    left = said.get("left", {})
+    for name in ("serves", "tried"):
+        if not left.get(name):
+            yield f"BROKEN, and says nothing of {name}"
+    if left.get("next") != f"./roundtrip rollback {release}":
+        yield f"BROKEN, and says to type {left.get('next')}"
 
 
 def _ended(seen: Seen) -> Iterator[str]:

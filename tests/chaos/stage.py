@@ -7,20 +7,25 @@ where a run has left something else: the next one has to start as the first one 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from rich.console import Console
 
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.commands.prepare import ROOT, SETUP, Machine, make_keys, publish_stable, start_traffic
+from roundtrip.commands.runs import Runs
 from roundtrip.embedded.airflow import EmbeddedAirflow
 from roundtrip.forge import lay_platform
 from roundtrip.plan.deployment import whole
@@ -28,6 +33,8 @@ from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan, Replicas
 from roundtrip.release import Release, release_id
+from tests.chaos.clock import Clock, clock_in
+from tests.chaos.disk import Disk, mounted
 
 PLAN = "top_tier_trading_1_1_0"
 DAG_ID = f"chaos_{PLAN}"
@@ -36,6 +43,7 @@ STAGING_PASSED = "what came before production was done once for all of these rel
 DAG_LIMIT_SECONDS = 90
 RUN_LIMIT_SECONDS = 300
 POLL_SECONDS = 0.5
+DISK_MEGABYTES = {"ledger": 200, "environments": 1500}
 NEXT = "1.1.1"
 """a version after the new one, so that the new one can be published as a stable one is"""
 
@@ -55,6 +63,17 @@ TOLERANCE = 0.3
 """of every metric: what is looked at here is how a release ends, not how fine its gates are"""
 
 
+class BentAirflow(EmbeddedAirflow):
+    """Airflow with further variables, in each of its processes."""
+
+    def __init__(self, home: Home, root: Path, further: Mapping[str, str]) -> None:
+        super().__init__(home, root)
+        self._further = further
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), **self._further}
+
+
 @dataclass(frozen=True)
 class Stage:
     """Everything is up, and stands at the stable version."""
@@ -67,6 +86,11 @@ class Stage:
     """version -> service -> digest"""
     repository: Path
     """the bare remote as it was before any release"""
+    ledger: Path
+    disks: Mapping[str, Disk | None]
+    """`ledger` and `environments`; None where nothing can be mounted"""
+    clock: Clock | None
+    """None where it cannot be stepped"""
 
     @cached_property
     def api(self) -> AirflowApi:
@@ -83,10 +107,6 @@ class Stage:
     @property
     def environment(self) -> Path:
         return self.home.environment(self.machine.environment("production").name)
-
-    @property
-    def ledger(self) -> Path:
-        return self.home.root / "ledger.db"
 
     def reset(self) -> None:
         """A new environment with the stable version alone, the repository as it was, everything up."""
@@ -126,6 +146,10 @@ class Stage:
         self.api.trigger(DAG_ID, run_id, {"environment": "chaos"})
         return release.id
 
+    def take_back(self, release: str) -> None:
+        """What a BROKEN release says to type."""
+        Runs(self.machine, self.api, Console(quiet=True)).take_back(release, "the campaign does what it said")
+
     def state(self, run_id: str) -> str:
         return self.api.run_state(DAG_ID, run_id)
 
@@ -162,9 +186,39 @@ class Stage:
 
 @contextmanager
 def stage(root: Path) -> Iterator[Stage]:
-    """The stage below `root`; what is built stays there, what runs ends with the block."""
-    home, checkout = Home(root), root / "checkout"
+    """The stage below `root`; what is built and the ledger stay there, what runs ends with the block."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with ExitStack() as ending:
+        disks = {
+            name: ending.enter_context(mounted(root / name, megabytes))
+            for name, megabytes in DISK_MEGABYTES.items()
+        }
+        ledger = ending.enter_context(_ledger(root / "ledger" / "ledger.db", kept=root / "ledger.db"))
+        made = _set_up(root, ledger, disks, clock_in(root))
+        ending.callback(made.machine.target("production").infrastructure.down)
+        ending.callback(made.airflow.down)
+        yield made
+
+
+@contextmanager
+def _ledger(file: Path, *, kept: Path) -> Iterator[Path]:
+    """The ledger of every process here is `file`, which is on a disk that does not last."""
+    file.parent.mkdir(exist_ok=True, mode=0o700)
+    if kept.exists():
+        _copy(kept, file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROUNDTRIP_LEDGER_URL", f"sqlite:///{file}")
+        yield file
+    _copy(file, kept)
+
+
+def _copy(ledger: Path, to: Path) -> None:
+    with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(to)) as destination:
+        source.backup(destination)
+
+
+def _set_up(root: Path, ledger: Path, disks: Mapping[str, Disk | None], clock: Clock | None) -> Stage:
+    home, checkout = Home(root), root / "checkout"
     _check_out(checkout)
     plan = load_plan(checkout / "include" / "plans" / f"{PLAN}.yaml")
     environments = {
@@ -184,13 +238,9 @@ def stage(root: Path) -> Iterator[Stage]:
     repository = root / "platform" / "before.git"
     shutil.rmtree(repository, ignore_errors=True)
     shutil.copytree(home.repository, repository)
-    airflow = EmbeddedAirflow(home, checkout)
-    target = machine.target("production")
-    try:
-        yield Stage(home, plan, machine, airflow, bundles, repository)
-    finally:
-        airflow.down()
-        target.infrastructure.down()
+    further = {"ROUNDTRIP_LEDGER_URL": os.environ["ROUNDTRIP_LEDGER_URL"]}
+    airflow = BentAirflow(home, checkout, {**further, **(clock.variables() if clock else {})})
+    return Stage(home, plan, machine, airflow, bundles, repository, ledger, disks, clock)
 
 
 def _after(plan: Plan) -> Plan:
@@ -209,6 +259,7 @@ def _check_out(checkout: Path) -> None:
         _synchronised(ROOT / name, checkout / name)
     shutil.rmtree(checkout / "dags", ignore_errors=True)
     shutil.copytree(HERE / "dags", checkout / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dags" / "rollback.py", checkout / "dags")  # what a BROKEN release says to run
     plan = _yaml(ROOT / "include" / "plans" / f"{PLAN}.yaml")
     plan["production"] |= PRODUCTION
     for gate in plan["gates"].values():

@@ -8,12 +8,14 @@ import stat
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
-from roundtrip.errors import LedgerError
+from roundtrip.errors import LedgerError, LedgerUnavailableError
 from roundtrip.ledger.chain import GENESIS
 from roundtrip.ledger.ledger import Ledger
 
@@ -163,13 +165,33 @@ def test_an_unreachable_server_is_an_error_that_does_not_show_the_password():
     with pytest.raises(LedgerError, match="the database refused") as caught:
         Ledger("postgresql+psycopg://ann:hunter2@127.0.0.1:9/ledger?connect_timeout=2")
     assert "hunter2" not in str(caught.value)
+    assert caught.value.retriable, "it may come back"
+
+
+def test_what_cannot_be_written_now_may_be_tried_again(tmp_path: Path):
+    """As on a full disk: no page more than there are."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.append("r", "k", {})
+
+    def full(connection: Any, _record: object) -> None:
+        [pages] = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    event.listen(ledger._storage._engine, "connect", full)
+    with pytest.raises(LedgerUnavailableError, match="full") as caught:
+        ledger.append("r", "k", {"long": "x" * 100_000})
+    assert caught.value.retriable
+    event.remove(ledger._storage._engine, "connect", full)
+    ledger.append("r", "k", {"long": "x" * 100_000})
+    assert ledger.verify() == 2
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path):
     path = tmp_path / "ledger.db"
     path.write_bytes(b"something else entirely, and long enough to be looked at" * 100)
-    with pytest.raises(LedgerError, match="the database refused"):
+    with pytest.raises(LedgerError, match="the database refused") as caught:
         Ledger(f"sqlite:///{path}").append("r", "k", {})
+    assert not caught.value.retriable
     assert path.read_bytes().startswith(b"something else")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from roundtrip.closing import close, close_rollback
 from roundtrip.errors import PromotionError, RollbackError, TargetError
@@ -77,6 +78,25 @@ def test_an_environment_that_cannot_be_observed_is_named_with_the_reason(
 def test_a_long_error_is_cut(stuck: Reached) -> None:
     step(stuck, "revert_state", "x" * 5000)
     assert len(left_by(stuck.release).tried[-1]) < LONGEST_ERROR + 100
+
+
+@pytest.mark.parametrize("kind", ["snapshot.taken", "rollback.step", "deployed"])
+def test_events_that_were_altered_keep_nobody_from_what_serves(stuck: Reached, kind: str) -> None:
+    """The outcome is stated, from nothing that the altered event says."""
+    ledger = stuck.release.ledger
+    with create_engine(ledger.url).begin() as connection:
+        change = "UPDATE roundtrip_events SET data = replace(data, ':', ': ') WHERE kind = :kind"
+        connection.execute(text(change), {"kind": kind})
+    with pytest.raises(
+        PromotionError, match=r"BROKEN: its ledger cannot be trusted: LedgerError: hash"
+    ) as raised:
+        close(stuck.release)
+    outcome = ledger.last(stuck.release.id, "release.outcome")
+    assert outcome is not None
+    assert outcome.data["outcome"] == "BROKEN"
+    [serves] = outcome.data["left"]["serves"].values()
+    assert "api 1.1.0" in serves
+    assert "api 1.1.0" in str(raised.value)
 
 
 @pytest.mark.parametrize(("end", "error"), [(close, PromotionError), (close_rollback, RollbackError)])

@@ -37,9 +37,9 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from roundtrip.errors import LedgerError
+from roundtrip.errors import LedgerError, LedgerUnavailableError
 from roundtrip.ledger.chain import GENESIS
 
 LOCK_SECONDS = 30
@@ -52,6 +52,9 @@ DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, UnicodeError)
 """What a database raises. The last two come from a damaged SQLite file, on paths where SQLAlchemy wraps
 nothing.
 """
+
+UNAVAILABLE = (OperationalError, sqlite3.OperationalError)
+"""Of those: not reachable, locked, full, cannot be read at the moment."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
@@ -182,7 +185,7 @@ def _make_file(url: URL, place: str) -> None:
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError as error:
-        raise LedgerError(
+        raise LedgerUnavailableError(
             f"the ledger's file cannot be made: {error.strerror}",
             where=place,
             remedy="check the folder and its owner",
@@ -218,7 +221,8 @@ def _explained(place: str) -> Iterator[None]:
         yield
     except DATABASE_ERRORS as error:
         reason = str(getattr(error, "orig", None) or error)
-        raise LedgerError(
+        kind = LedgerUnavailableError if isinstance(error, UNAVAILABLE) else LedgerError
+        raise kind(
             f"the database refused: {reason}",
             where=place,
             remedy="check that it is there, whole and writable, and try again",

@@ -4,6 +4,7 @@ Rules:
 1. What serves is what is observed now, not what the ledger hopes for; what cannot be observed is named with the reason.
 2. What was tried is what the ledger has since the way back began, a step once, with its last failure.
 3. The next command is one that can be typed as it stands.
+4. Events that were altered keep nobody from what can be observed: every environment is looked at then.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from roundtrip.errors import RoundtripError
+from roundtrip.errors import LedgerError, RoundtripError
 from roundtrip.ledger.ledger import Event
 from roundtrip.release import Release
 from roundtrip.rollback.restoring import stages
@@ -43,9 +44,13 @@ class Left:
 
 
 def left_by(release: Release) -> Left:
-    """What a release that is BROKEN leaves. Raises LedgerError."""
-    serves = {release.environment(stage).name: _serves(release, stage) for stage in stages(release)}
-    return Left(serves, tuple(_tried(release)), release.way_back)
+    """What a release that is BROKEN leaves."""
+    try:
+        touched, tried = stages(release), _tried(release)
+    except LedgerError as error:
+        touched, tried = list(release.environments), [f"cannot be told: {error}"]
+    serves = {release.environment(stage).name: _serves(release, stage) for stage in touched}
+    return Left(serves, tuple(tried), release.way_back)
 
 
 def _serves(release: Release, stage: str) -> str:
