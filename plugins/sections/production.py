@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import TaskGroup, chain
+from airflow.sdk import BaseOperator, TaskGroup, chain
 
 from gates.acceptance import AcceptanceSensor
 from roundtrip.plan.model import Plan
@@ -41,7 +41,7 @@ def production(plan: Plan) -> TaskGroup:
             "promote", "production.rollout:promote", "3.4 The soak has passed: retire the old release."
         )
         chain(
-            *_door(plan),
+            *_door(plan, step),
             step(
                 "verify",
                 "production.rollout:verify",
@@ -81,15 +81,20 @@ def production(plan: Plan) -> TaskGroup:
     return group
 
 
-def _door(plan: Plan) -> list[AcceptanceSensor]:
+def _door(plan: Plan, step: StepsOf) -> list[BaseOperator]:
     """Before anything of production is touched, where the plan has a one-way door."""
     if plan.rollback.one_way_door is None:
         return []
     return [
+        step(
+            "put_one_way_door",
+            "production.rollout:put_one_way_door",
+            "4 What cannot be taken back is put to people, and they are told that it waits for them.",
+        ),
         AcceptanceSensor(
             task_id="accept_one_way_door",
             plan=plan.name,
             sentence=f"Waits until a person accepts what cannot be taken back: {plan.rollback.one_way_door}",
             deadline=timedelta(seconds=plan.rollback.acceptance_seconds),
-        )
+        ),
     ]

@@ -26,7 +26,7 @@ def main() -> int:
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     if options.draw:
-        print("\n".join(str(Drawn.of(seed)) for seed in seeds))
+        print("\n".join(f"{Drawn.of(seed)}\n  {Drawn.of(seed).to_json()}" for seed in seeds))
         return 0
     results = options.home / "results.jsonl"
     left = sorted(set(seeds) - {one.seed for one in kept(results)})

@@ -23,6 +23,8 @@ LONGEST_DELAY_SECONDS = 2.0
 HARMFUL_SHARE = 0.5
 HARM_AT = Moment("gate.sample", "production.wave_2#1")
 POLL_SECONDS = 0.1
+REGRESSIONS = Path(__file__).parent / "regressions.txt"
+"""a comment says what it was"""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,39 @@ class Drawn:
         is_harmful = moment.needs_harm or (not moment.needs_health and dice.random() < HARMFUL_SHARE)
         return cls(seed, moment, fault, delay, seconds, is_harmful)
 
+    @classmethod
+    def read(cls, line: str) -> Drawn:
+        """What `to_json` wrote. Raises KeyError for a fault or moment that is not there any more."""
+        kept = json.loads(line)
+        moments = {str(moment): moment for moment in MOMENTS}
+        faults = {fault.name: fault for fault in FAULTS}
+        return cls(
+            kept["seed"],
+            moments[kept["moment"]],
+            faults[kept["fault"]],
+            kept["delay"],
+            kept["seconds"],
+            kept["is_harmful"],
+        )
+
+    def to_json(self) -> str:
+        """What a later draw of other faults and moments does not change."""
+        kept = {"seed": self.seed, "moment": str(self.moment), "fault": self.fault.name}
+        kept |= {"delay": self.delay, "seconds": self.seconds, "is_harmful": self.is_harmful}
+        return json.dumps(kept)
+
     def __str__(self) -> str:
         lasting = f" for {self.seconds:.1f} s" if self.seconds else ""
         version = "harmful" if self.is_harmful else "harmless"
         return (
             f"seed {self.seed}: {self.fault.name}{lasting}, {self.delay:.1f} s after {self.moment}, {version}"
         )
+
+
+def regressions() -> list[Drawn]:
+    """Every draw in which an invariant was broken once."""
+    lines = REGRESSIONS.read_text(encoding="utf-8").splitlines()
+    return [Drawn.read(line) for line in lines if line.startswith("{")]
 
 
 @dataclass(frozen=True)

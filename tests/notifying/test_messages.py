@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from roundtrip.notifying import messages
 from roundtrip.notifying.messages import Message
 from roundtrip.notifying.telling import notify
 from roundtrip.release import Release
+from roundtrip.rollout import one_way_door
 from tests.notifying.conftest import People
 
 SAID_BY_A_CLIENT = "card 4111-1111"
@@ -37,6 +41,7 @@ def all_of(release: Release) -> list[Message]:
     ends = ("PROMOTED", "ROLLED BACK", "BROKEN", "STOPPED")
     return [
         messages.started(release),
+        messages.waits(release),
         *messages.breaches(release),
         messages.rollback_begun(release),
         *(messages.ended(release, outcome) for outcome in ends),
@@ -49,6 +54,18 @@ def test_a_breach_has_the_gate_the_evidence_and_the_environment(people: People) 
     assert breach.subject == "gate production.wave_1 says FAIL of Small 1.1.0 (simulated_production)"
     assert "What: api-errors: canary 12 of 80, stable 1 of 700.\n" in breach.body
     assert breach.stages == ("production",)
+
+
+def test_a_door_is_told_with_its_sentence_where_to_answer_and_until_when(people: People) -> None:
+    release = people.release("file")
+    sentence = "orders of 1.1.0 carry a field that 1.0.0 cannot read"
+    rollback = release.plan.rollback.model_copy(update={"one_way_door": sentence, "acceptance_seconds": 90})
+    release = replace(release, plan=release.plan.model_copy(update={"rollback": rollback}))
+    asked = one_way_door.put(release)
+    told = messages.waits(release)
+    assert f"What: {sentence}.\n" in told.body
+    assert "Dags > one_way_door_small > Trigger" in told.body
+    assert f"rejected at {asked.at + timedelta(seconds=90):%Y-%m-%d %H:%M:%S} UTC" in told.body
 
 
 def test_a_gate_that_did_not_say_fail_is_no_breach(people: People) -> None:

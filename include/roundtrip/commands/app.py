@@ -243,11 +243,11 @@ def test(
     context: typer.Context,
     report: Annotated[str, typer.Option(help="file for the runner's summary")] = "",
     end_to_end: Annotated[
-        bool, typer.Option(help="instead: whole releases of the real platform, twenty minutes and more")
+        bool, typer.Option(help="instead: whole releases of the real platform, half an hour and more")
     ] = False,
 ) -> None:
     """Run the test suite; further arguments go to pytest."""
-    chosen = ["-m", "end_to_end", "tests/end_to_end"] if end_to_end else []
+    chosen = ["-m", "end_to_end", "tests/end_to_end", "tests/chaos"] if end_to_end else []
     command = [sys.executable, "-m", "pytest", *chosen, *context.args]
     process = subprocess.Popen(command, cwd=prepare.ROOT, stdout=subprocess.PIPE, text=True)
     if process.stdout is None:

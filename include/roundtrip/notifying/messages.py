@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 from roundtrip.ledger.ledger import Event
@@ -23,6 +24,7 @@ class Moment(Enum):
     """What people are told of; the values are in the ledger."""
 
     STARTED = "started"
+    WAITS = "waits"
     BREACH = "breach"
     ROLLBACK_BEGUN = "rollback-begun"
     RESTORED = "restored"
@@ -64,6 +66,23 @@ def _on_the_way(release: Release) -> str:
     if release.plan.rollback.one_way_door is None:
         return f", then {waves}"
     return f", then waits until a person has accepted its one-way door, and {waves}"
+
+
+def waits(release: Release) -> Message:
+    """It waits for a person at its one-way door."""
+    plan = release.plan
+    asked = release.ledger.last(release.id, "door.asked")
+    until = asked.at + timedelta(seconds=plan.rollback.acceptance_seconds) if asked else None
+    return _message(
+        release,
+        Moment.WAITS,
+        _all(release),
+        f"{_what(release)} waits for somebody to accept what cannot be taken back",
+        what=str(plan.rollback.one_way_door),
+        since=asked,
+        then=f"nothing, until an answer: Dags > one_way_door_{plan.name} > Trigger; without one it is rejected"
+        + (f" at {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""),
+    )
 
 
 def breaches(release: Release) -> list[Message]:

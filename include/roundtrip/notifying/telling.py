@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 KINDS = {
     Moment.STARTED: "info",
+    Moment.WAITS: "warning",
     Moment.BREACH: "failure",
     Moment.ROLLBACK_BEGUN: "warning",
     Moment.RESTORED: "success",

@@ -109,6 +109,7 @@ class ErrorTracker(Part):
 
 MomentName = Literal[
     "started",
+    "waits",
     "breach",
     "rollback-begun",
     "restored",

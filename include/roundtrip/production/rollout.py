@@ -10,9 +10,11 @@ import logging
 
 from roundtrip.errors import PromotionError
 from roundtrip.forge import open_forge
+from roundtrip.notifying import messages
+from roundtrip.notifying.telling import notify
 from roundtrip.plan.deployment import Deployment, mixed
 from roundtrip.release import Release
-from roundtrip.rollout import leasing, snapshots, stable_hours
+from roundtrip.rollout import leasing, one_way_door, snapshots, stable_hours
 from roundtrip.rollout.deploying import NO_WAY_FORWARD, deploy, describe, new_release
 from roundtrip.rollout.one_way_door import require_accepted
 from roundtrip.rollout.snapshots import Snapshot
@@ -42,6 +44,12 @@ def wave_gate(number: int) -> str:
 def holder(number: int) -> str:
     """Who takes the token for a wave."""
     return f"production.wave_{number}"
+
+
+def put_one_way_door(release: Release) -> None:
+    """Put the question that only a person can answer, and tell people that it waits for them."""
+    one_way_door.put(release)
+    notify(release, messages.waits(release))
 
 
 def verify(release: Release) -> None:

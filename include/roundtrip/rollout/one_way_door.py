@@ -99,7 +99,7 @@ async def wait(
 ) -> None:
     """Wait for the answer. Raises PromotionError unless it is an acceptance in time, LedgerError."""
     seconds = release.plan.rollback.acceptance_seconds
-    asked = await asyncio.to_thread(_ask, release)
+    asked = await asyncio.to_thread(put, release)
     until, said_at = asked.at + timedelta(seconds=seconds), None
     while (answer := await asyncio.to_thread(_outcome, release)) is None:
         now = clock()
@@ -161,7 +161,8 @@ def _require_open(ledger: Ledger, plan: Plan, release: str, given: Answer) -> Ev
     return asked
 
 
-def _ask(release: Release) -> Event:
+def put(release: Release) -> Event:
+    """Put the question; the one that was put first, with its time, stays."""
     data = {
         "plan": release.plan.name,
         "environment": release.environment(STAGE).name,

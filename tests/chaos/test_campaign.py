@@ -1,0 +1,32 @@
+"""Some seeds of the campaign, and every draw that ever showed something: no invariant is broken.
+
+The whole campaign is `python -m tests.chaos --seeds 0-199`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.__main__ import HOME
+from tests.chaos.campaign import Drawn, regressions, run
+from tests.chaos.stage import Stage, stage
+
+pytestmark = pytest.mark.end_to_end
+
+SEEDS = range(1000, 1020)
+"""Others than the campaign's own, so that together they are more."""
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[Stage]:
+    with stage(HOME) as made:
+        yield made
+
+
+@pytest.mark.parametrize("drawn", [*regressions(), *map(Drawn.of, SEEDS)], ids=str)
+def test_whatever_happens_the_release_ends_as_it_says(here: Stage, drawn: Drawn) -> None:
+    result = run(here, drawn)
+    print(result)
+    assert result.violations == ()
