@@ -9,12 +9,11 @@ samples, as for the dossier; a replay that ends otherwise than the ledger says i
 from __future__ import annotations
 
 import argparse
-import re
-from importlib.resources import files
 from pathlib import Path
 
 from benchmarks.live.stage import HOME
 from roundtrip.dossier.gates import GateView, gate_views
+from roundtrip.dossier.plot_file import standalone
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.narrative.story import read_story
 
@@ -46,17 +45,7 @@ def drawn(view: GateView, metric: str) -> str:
     plots = {one.name: one.evidence_plot for one in view.metrics if one.evidence_plot is not None}
     if metric not in plots:
         raise ValueError(f"{view.id}: no plot of '{metric}' (there are: {', '.join(plots) or 'none'})")
-    return re.sub(r"(<svg[^>]*>)", rf"\1<style>{_style()}</style>", str(plots[metric]), count=1) + "\n"
-
-
-def _style() -> str:
-    """The dossier's rules for plots, colours filled in; its page is not there to say what they are."""
-    page = (files("roundtrip.dossier") / "templates" / "dossier.css").read_text(encoding="utf-8")
-    colours = dict(re.findall(r"--(\w+): (#\w+);", page))
-    rules = " ".join(line for line in page.splitlines() if line.startswith("svg "))
-    # Where it is shown may be dark, and its ink is made for paper.
-    rules = rules.replace(".background { fill: none; }", ".background { fill: #ffffff; }")
-    return re.sub(r"var\(--(\w+)\)", lambda name: colours[name[1]], rules)
+    return standalone(plots[metric])
 
 
 if __name__ == "__main__":

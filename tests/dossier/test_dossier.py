@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from roundtrip.dossier import write, write_dossier
 from roundtrip.dossier.gates import gate_views
 from roundtrip.errors import LedgerError
+from roundtrip.narrative.postmortem import postmortem
 from roundtrip.narrative.story import read_story
 from roundtrip.plan.home import Home
 from roundtrip.release import Release
@@ -110,6 +112,19 @@ def test_every_gate_has_its_evidence_and_the_replay_agrees(tmp_path: Path) -> No
     quiet = words(page).count("Since the gate began: canary 0 bad of ")
     assert len(bad) + quiet == len(evidence)
     assert bad, "the story has a bad request in a thousand"
+
+
+def test_what_a_gate_decided_on_is_drawn_where_the_post_mortem_shows_it(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path)
+    written(told, tmp_path)
+    folder = Home(tmp_path).release(told.release)
+    shown = set(re.findall(r"\]\((postmortem-[^)]+)\)", postmortem(told.release, told.ledger.events())))
+    assert shown == {path.name for path in folder.glob("postmortem-*.svg")}
+    assert shown
+    for name in shown:
+        drawn = ElementTree.parse(folder / name).getroot()  # noqa: S314 - it was written above
+        assert drawn.tag == SVG
+        assert "var(" not in (folder / name).read_text(encoding="utf-8"), "a colour that only the page knows"
 
 
 def test_an_override_is_told_plainly_everywhere_and_never_as_a_pass_of_the_evidence(tmp_path: Path) -> None:

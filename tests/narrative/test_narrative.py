@@ -108,6 +108,45 @@ def test_the_post_mortem_tells_what_the_ledger_knows_and_asks_the_rest(tmp_path:
     assert "mira.okafor" not in text.partition("## Timeline")[0], "and are blamed for nothing"
 
 
+def test_the_post_mortem_says_in_short_what_happened_where_and_what_it_cost(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path)
+    short = postmortem(told.release, told.ledger.events()).partition("## Impact")[0]
+    assert "1.1.0 was first placed in `local_production`." in short
+    assert "Gate production.wave\\_2: FAIL" in short
+    assert "Everything was proven restored at" in short
+    assert "Of 2094 requests that clients sent meanwhile, 31 (1.48 %) failed." in short
+
+
+def test_the_post_mortem_of_what_could_not_finish_says_that_first(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path, finished=False)
+    short = postmortem(told.release, told.ledger.events()).partition("## Impact")[0]
+    assert "Outcome: **BROKEN**" in short
+    assert "**It is not proven that everything is as it was.**" in short
+
+
+def test_the_draft_has_an_outcome_before_the_ledger_has_it(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path)
+    events = [event for event in told.ledger.events() if event.kind != "release.outcome"]
+    text = postmortem(told.release, events, outcome="ROLLED BACK", reason="gate production.wave_2: FAIL")
+    assert "Outcome: **ROLLED BACK**" in text
+    assert "no outcome" not in text
+
+
+def test_its_timeline_begins_where_the_new_version_was_placed_and_says_a_thing_once(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path)
+    rows = postmortem(told.release, told.ledger.events()).partition("## Timeline")[2].splitlines()
+    assert not [row for row in rows if "Checklist:" in row and "nothing found" in row]
+    assert not [row for row in rows if "Client traffic" in row]
+    assert [row for row in rows if "stable\\_smoke in local\\_production: ok" in row]
+
+
+def test_what_a_gate_saw_is_drawn_below_what_it_said(tmp_path: Path) -> None:
+    told = rolled_back(tmp_path)
+    text = postmortem(told.release, told.ledger.events())
+    assert "![production.wave\\_2, api-errors](postmortem-production.wave_2-api-errors.svg)" in text
+    assert "wave_1-" not in text, "that one passed"
+
+
 def test_the_post_mortem_names_a_gate_that_was_overridden(tmp_path: Path) -> None:
     told = promoted(tmp_path, overridden_by="ada.lovelace")
     text = postmortem(RELEASE, told.ledger.events(RELEASE))

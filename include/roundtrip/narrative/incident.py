@@ -21,6 +21,8 @@ FAILURES = ("gate.verdict", "task.failed", "verify.refused", "smoke.result", "wa
 class Incident:
     """The fault of one release, as far as the ledger knows it."""
 
+    where: str
+    """the environment where it was found; empty when nothing was placed"""
     placed_at: datetime | None
     """when the new version was first about to be placed in the environment where the fault was found"""
     found_by: Event | None
@@ -49,6 +51,7 @@ def incident(story: Story) -> Incident:
     restored = {event.key: event.at for event in story.all("rollback.verified")}
     is_restored = bool(touched) and touched <= set(restored)
     return Incident(
+        where=str(placed.key) if placed else "",
         placed_at=placed.at if placed else None,
         found_by=found,
         pulled_at=min(pulled) if pulled else None,

@@ -1,6 +1,9 @@
 """The draft of a post-mortem (plan 4.5): what the ledger knows is filled in, what only people know is asked.
 
-It blames nobody: people appear by what they decided, in the timeline.
+Rules:
+1. It can be read aloud: in short first, then what it cost, then why; the timeline begins where the new version was placed.
+2. It blames nobody: people appear by what they decided, in the timeline.
+3. What a gate decided on against the release is drawn, in files beside it that come with the dossier.
 """
 
 from __future__ import annotations
@@ -8,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roundtrip.ledger.ledger import Event
-from roundtrip.narrative.client_traffic import by_version
-from roundtrip.narrative.incident import incident
+from roundtrip.narrative.client_traffic import BEFORE, by_version
+from roundtrip.narrative.incident import Incident, incident
 from roundtrip.narrative.markdown import bullets, code, inline, table
 from roundtrip.narrative.story import Story, read_story
-from roundtrip.narrative.timeline import timeline
+from roundtrip.narrative.timeline import Entry, Tone, entry, timeline
 
 QUESTIONS = (
     "Which line of the change caused it, and what was it meant to do?",
@@ -21,22 +24,37 @@ QUESTIONS = (
     "What made the recovery slower than it could be?",
     "What is done so that this kind of fault is found earlier? By whom, until when?",
 )
+TOLD_ELSEWHERE = ("traffic.summary", "notification.sent")
+"""kinds that the timeline leaves out: the impact has the one, the channel the other"""
 
 
-def postmortem(release: str, events: Sequence[Event]) -> str:
-    """The draft for `release`, in Markdown."""
+def postmortem(
+    release: str,
+    events: Sequence[Event],
+    *,
+    outcome: str | None = None,
+    reason: str | None = None,
+) -> str:
+    """The draft for `release`, in Markdown.
+
+    :param outcome: what it comes to, and
+    :param reason: why, where the ledger does not have them yet.
+    """
     story = read_story(release, events)
+    found = incident(story)
     parts = [
         f"# Post-mortem (draft): {inline(story.title)}",
-        f"Release {code(story.release)}, {story.began_at:%Y-%m-%d}. Outcome: **{inline(story.outcome)}**.",
-        "## What happened",
-        _what_happened(story),
+        f"Release {code(story.release)}, {story.began_at:%Y-%m-%d}. Outcome: **{inline(outcome or story.outcome)}**.",
+        "## In short",
+        _in_short(story, found),
         "## Impact",
         _impact(story),
+        "## Why it was taken back",
+        _why(story, reason or story.reason),
         "## Times",
-        _times(story),
+        _times(found),
         "## Timeline (UTC)",
-        _timeline(story),
+        _timeline(story, found),
         "## To be answered by people",
         "\n".join(f"{number}. {question}" for number, question in enumerate(QUESTIONS, 1)),
         "## Where this comes from",
@@ -45,17 +63,73 @@ def postmortem(release: str, events: Sequence[Event]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _what_happened(story: Story) -> str:
+def plot_name(gate: str, metric: str) -> str:
+    """The file, beside the draft, of the evidence that a metric of a gate gave."""
+    return f"postmortem-{gate}-{metric}.svg"
+
+
+def _in_short(story: Story, found: Incident) -> str:
+    """Four sentences for somebody who was asleep."""
+    if found.placed_at is None:
+        return "Nothing of the new version was placed anywhere."
+    version = inline(story.started.get("to_version", "the new version"))
+    said = [f"At {found.placed_at:%H:%M:%S} UTC {version} was first placed in {code(found.where)}."]
+    if found.found_by is not None:
+        what = entry(found.found_by)
+        detail = f" ({inline(what.detail)})" if what.detail else ""
+        said.append(
+            f"{_seconds(found.detection_seconds)} later, at {found.found_by.at:%H:%M:%S}: {inline(what.what)}{detail}."
+        )
+    if found.pulled_at is not None and found.found_by is not None:
+        seconds = (found.pulled_at - found.found_by.at).total_seconds()
+        was_first = "By then its traffic was already taken away."
+        said.append(
+            was_first if seconds < 0 else f"Its traffic was taken away {_seconds(seconds)} after that."
+        )
+    if found.restored_at is None:
+        said.append("**It is not proven that everything is as it was.**")
+    else:
+        said.append(
+            f"Everything was proven restored at {found.restored_at:%H:%M:%S}, {_seconds(found.recovery_seconds)} after it was found."
+        )
+    return bullets([*said, _cost(story, found)], "")
+
+
+def _cost(story: Story, found: Incident) -> str:
+    """What clients saw where it was found, while the new version was there."""
+    mine = [
+        event
+        for event in story.all("traffic.summary")
+        if event.key and event.key.startswith(f"{found.where}/") and not event.key.endswith(f"/{BEFORE}")
+    ]
+    if not mine:
+        return "No account of client traffic is in the ledger for that time."
+    sent, failed = (sum(int(event.data.get(name, 0)) for event in mine) for name in ("sent", "failed"))
+    share = f" ({100 * failed / sent:.2f} %)" if sent and failed else ""
+    return f"Of {sent} requests that clients sent meanwhile, {failed or 'none'}{share} failed."
+
+
+def _why(story: Story, reason: str) -> str:
     begun = story.first("rollback.begun")
-    lines = [inline(story.reason)]
+    paragraphs = [inline(reason)]
     if begun is not None:
-        lines.append(f"The rollback began because: {inline(begun.data.get('why', 'no reason was given'))}.")
-    gates = [f"gate {code(g.id)}: {g.name}, {inline(g.reason)}" for g in story.gates() if g.title != "PASS"]
-    return (
-        "\n\n".join(lines)
-        + "\n\n"
-        + bullets(gates, "No gate decided against the release, and none was overridden.")
+        paragraphs.append(
+            f"The rollback began because: {inline(begun.data.get('why', 'no reason was given'))}."
+        )
+    lapses = [
+        f"{inline(e.key or '')}: {inline(e.data.get('reason', ''))}" for e in story.all("watchdog.lapsed")
+    ]
+    against = [gate for gate in story.gates() if gate.title != "PASS"]
+    gates = [f"gate {code(gate.id)}: {gate.name}, {inline(gate.reason)}" for gate in against]
+    paragraphs.append(
+        bullets([*lapses, *gates], "No gate decided against the release, and none was overridden.")
     )
+    paragraphs += [
+        f"![{inline(gate.id)}, {inline(metric)}]({plot_name(gate.id, metric)})"
+        for gate in against
+        for metric in gate.found_against
+    ]
+    return "\n\n".join(paragraphs)
 
 
 def _impact(story: Story) -> str:
@@ -74,24 +148,44 @@ def _impact(story: Story) -> str:
     return table(["traffic", "sent", "failed", "failed by version", "slow by version"], rows)
 
 
-def _times(story: Story) -> str:
-    found = incident(story)
+def _times(found: Incident) -> str:
     moments = [
         ("new version first placed", found.placed_at),
         ("fault found", found.found_by.at if found.found_by else None),
-        ("traffic taken away by the gate", found.pulled_at),
+        ("traffic taken away", found.pulled_at),
         ("rollback began", found.begun_at),
         ("everything proven restored", found.restored_at),
     ]
     rows = [[what, f"{at:%H:%M:%S.%f}"[:-3] if at else "not recorded"] for what, at in moments]
     spans = [("time to detect", found.detection_seconds), ("time to recover", found.recovery_seconds)]
-    rows += [[what, f"{seconds:.1f} s" if seconds is not None else "not recorded"] for what, seconds in spans]
+    rows += [[what, _seconds(seconds) if seconds is not None else "not recorded"] for what, seconds in spans]
     return table(["what", "when"], rows)
 
 
-def _timeline(story: Story) -> str:
+def _timeline(story: Story, found: Incident) -> str:
+    """From the first placement on, and of what came before only what went wrong or a person did."""
+    elsewhere = {event.seq for kind in TOLD_ELSEWHERE for event in story.all(kind)}
+    # A step of the way back says what is in place in its own words.
+    elsewhere |= {
+        event.seq
+        for event in story.all("converge.finished")
+        if str(event.data.get("holder", "")).startswith("rollback.")
+    }
     rows = [
-        [f"{entry.at:%H:%M:%S}", inline(entry.what), inline(entry.detail), inline(entry.actor)]
-        for entry in timeline(story)
+        [f"{one.at:%H:%M:%S}", inline(one.what), inline(one.detail), inline(one.actor)]
+        for one in timeline(story)
+        if one.seq not in elsewhere
+        and (
+            found.placed_at is None or one.at >= found.placed_at or one.tone is Tone.BAD or _is_of_people(one)
+        )
     ]
-    return table(["time", "what", "detail", "by"], rows)
+    before = "What came before the first placement is in the dossier." if found.placed_at else ""
+    return "\n\n".join(filter(None, [before, table(["time", "what", "detail", "by"], rows)]))
+
+
+def _is_of_people(one: Entry) -> bool:
+    return one.actor not in ("roundtrip", "watchdog")
+
+
+def _seconds(seconds: float | None) -> str:
+    return "an unknown time" if seconds is None else f"{seconds:.1f} s"

@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,6 +49,16 @@ class GateStory:
         """The name, with whoever overrode the gate: such a PASS is never told as one of the evidence."""
         overridden = self.verdict.data.get("overridden") if self.verdict else None
         return titled(self.name, str(overridden.get("by", MISSING)) if overridden else None)
+
+    @property
+    def found_against(self) -> tuple[str, ...]:
+        """Metrics with as much evidence against the new version as the gate asks for."""
+        metrics = self.verdict.data.get("metrics", {}) if self.verdict else {}
+        return tuple(
+            name
+            for name, one in metrics.items()
+            if one.get("evidence_against", 0.0) >= one.get("against_needed", math.inf)
+        )
 
     @property
     def reason(self) -> str:

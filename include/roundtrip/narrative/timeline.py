@@ -47,14 +47,15 @@ def timeline(story: Story) -> tuple[Entry, ...]:
     """The entries of a release, in the ledger's order."""
     finished = {e.data.get("token") for e in story.all("converge.finished")}
     return tuple(
-        _entry(event)
+        entry(event)
         for event in story.events
         if event.kind not in LEFT_OUT
         and not (event.kind == "converge.started" and event.data.get("token") in finished)
     )
 
 
-def _entry(event: Event) -> Entry:
+def entry(event: Event) -> Entry:
+    """The line of one event."""
     tell = SENTENCES.get(event.kind)
     what, detail, tone = tell(event) if tell else (event.kind, event.key or "", Tone.PLAIN)
     return Entry(event.seq, event.at, event.actor, what, detail, tone)
@@ -164,10 +165,12 @@ def _action_refused(e: Event) -> Told:
 
 
 def _smoke(e: Event) -> Told:
-    name = e.data.get("test") or str(e.key or "").rpartition("/")[2]
+    environment, _, rest = str(e.key or "").partition("/")
+    name = e.data.get("test") or rest.rpartition("/")[2]
+    where = e.data.get("environment") or (environment if rest else "")
     ok = e.data.get("ok") is True
     return (
-        f"Smoke test {name}: {'ok' if ok else 'failed'}",
+        f"Smoke test {name}{f' in {where}' if where else ''}: {'ok' if ok else 'failed'}",
         _text(e.data, "detail"),
         Tone.GOOD if ok else Tone.BAD,
     )

@@ -35,10 +35,11 @@ def tell_begun(release: Release) -> None:
 def communicate(release: Release) -> None:
     """Record the traffic's account, draft the post-mortem, and tell how it ended."""
     record_traffic(release)
+    ended = decide(release)
+    events = release.ledger.events(release.id)
     path = release.folder / "postmortem.md"
-    durable.write(path, postmortem(release.id, release.ledger.events(release.id)))
+    durable.write(path, postmortem(release.id, events, outcome=ended.outcome.value, reason=ended.reason))
     log.info("post-mortem draft: %s", path)
-    outcome = decide(release).outcome
-    notify(release, messages.ended(release, outcome.value))
-    if outcome is Outcome.ROLLED_BACK and not release.is_drill:
+    notify(release, messages.ended(release, ended.outcome.value))
+    if ended.outcome is Outcome.ROLLED_BACK and not release.is_drill:
         notify(release, messages.post_mortem_due(release))
