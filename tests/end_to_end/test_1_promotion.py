@@ -111,6 +111,25 @@ def test_no_secret_is_anywhere_but_in_the_secrets_folder(
     assert found == []
 
 
+def test_a_promoted_release_is_taken_back_by_the_command_that_names_it(
+    machine: EndToEnd, promoted: Ended
+) -> None:
+    """The last test here: the next release starts from what it leaves."""
+    release = machine.release()
+    ended = machine.run("rollback", release, "--reason", "rehearsed by a test")
+    assert ended.code == 0
+    assert ended.last_line["outcome"] == "ROLLED BACK"
+    assert machine.release() == release, "nothing else was released"
+    for stage in ("staging", "production"):
+        now = machine.at(stage)
+        assert now.versions() == ("1.0.0",)
+        assert {p.weight_percent for p in now.placements} == {100}
+    begun = machine.events("rollback.begun")[0]
+    assert begun.data["why"] == "rehearsed by a test"
+    draft = (machine.machine.home.release(release) / "postmortem.md").read_text(encoding="utf-8")
+    assert "Outcome: **ROLLED BACK**" in draft
+
+
 def _secret_values(machine: EndToEnd) -> Iterator[str]:
     """Values that are secret; GITHUB_ID is public by its nature, a public key too. A key in PEM counts by its lines."""
     for connection in json.loads(connections_file(machine.machine.home).read_text(encoding="utf-8")).values():
