@@ -18,18 +18,20 @@ HOME = ROOT / ".roundtrip" / "chaos"
 def main() -> int:
     """Release once for each seed that has no result yet; 1 when an invariant did not hold in any."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seeds", default="0-199", help="one, or from-to, both included")
+    parser.add_argument(
+        "--seeds", default="0-199", help="one, from-to with both included, or several of these with commas"
+    )
     parser.add_argument("--home", type=Path, default=HOME)
     parser.add_argument("--report", action="store_true", help="only print what is there")
     parser.add_argument("--draw", action="store_true", help="only print what the seeds stand for")
     options = parser.parse_args()
-    first, _, last = options.seeds.partition("-")
-    seeds = range(int(first), int(last or first) + 1)
+    seeds = [seed for part in options.seeds.split(",") for seed in _range(part)]
     if options.draw:
         print("\n".join(f"{Drawn.of(seed)}\n  {Drawn.of(seed).to_json()}" for seed in seeds))
         return 0
     results = options.home / "results.jsonl"
-    left = sorted(set(seeds) - {one.seed for one in kept(results)})
+    done = {one.seed for one in kept(results)}
+    left = [seed for seed in seeds if seed not in done]
     if left and not options.report:
         with stage(options.home) as here:
             for seed in left:
@@ -42,9 +44,14 @@ def main() -> int:
                     continue
                 keep(results, result)
                 print(f"  {_line(result)}", flush=True)
-    done = [one for one in kept(results) if one.seed in seeds]
-    print(report(done))
-    return int(any(one.violations for one in done))
+    asked = [one for one in kept(results) if one.seed in seeds]
+    print(report(asked))
+    return int(any(one.violations for one in asked))
+
+
+def _range(part: str) -> range:
+    first, _, last = part.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def report(done: list[Result]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from roundtrip.commands.app import PLAN, app
+from roundtrip.commands.app import PLAN, app, console
 from roundtrip.rollout import stored_figures
 
 FEW = ["--runs", "100"]
@@ -17,7 +17,8 @@ FEW = ["--runs", "100"]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ROUNDTRIP_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "200")
+    # Not by COLUMNS: that is read when the console is made, and other tests may have imported it before.
+    monkeypatch.setattr(console, "width", 200)
     return tmp_path / "home"
 
 

@@ -34,6 +34,8 @@ from roundtrip.ledger.ledger import utc_now
 from roundtrip.rollback import putting_back
 
 PLAN = "top_tier_trading_1_1_0"
+AT_ONCE = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+"""Tests of one file share what they have started; most of the time of all of them is waiting."""
 EXITS = {"PROMOTED": 0, "ROLLED BACK": 3, "BROKEN": 4}
 
 app = typer.Typer(
@@ -247,7 +249,7 @@ def test(
     ] = False,
 ) -> None:
     """Run the test suite; further arguments go to pytest."""
-    chosen = ["-m", "end_to_end", "tests/end_to_end", "tests/chaos"] if end_to_end else []
+    chosen = ["-m", "end_to_end", "tests/end_to_end", "tests/chaos"] if end_to_end else AT_ONCE
     command = [sys.executable, "-m", "pytest", *chosen, *context.args]
     process = subprocess.Popen(command, cwd=prepare.ROOT, stdout=subprocess.PIPE, text=True)
     if process.stdout is None:
