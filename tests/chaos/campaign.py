@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -164,9 +165,11 @@ def _events(stage: Stage, release: str, *, limit_seconds: float) -> Iterator[Map
     """The release's events, from the first on, as they come."""
     seen, deadline = 0, time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
-        for event in observer.events(stage.ledger, release, after=seen):
-            seen = event["seq"]
-            yield event
+        # Where the disk is full not even a reader can begin; it is the same for the product.
+        with suppress(sqlite3.OperationalError):
+            for event in observer.events(stage.ledger, release, after=seen):
+                seen = event["seq"]
+                yield event
         time.sleep(POLL_SECONDS)
 
 

@@ -210,8 +210,8 @@ def _cwd(process: psutil.Process | None) -> Path | None:
 
 
 def events(ledger: Path, release: str, *, after: int = 0) -> list[dict[str, Any]]:
-    """A release's events as they are in the file."""
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60) as connection:
+    """A release's events as they are in the file. Raises sqlite3.OperationalError while a full disk keeps it from being read."""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60)) as connection:
         connection.row_factory = sqlite3.Row
         rows = connection.execute(
             "SELECT seq, at, kind, key, data FROM roundtrip_events WHERE release = ? AND seq > ? ORDER BY seq",
@@ -247,7 +247,7 @@ def broken_chain(ledger: Path) -> str:
         "SELECT seq, at, release, kind, key, actor, data, previous, hash FROM roundtrip_events ORDER BY seq"
     )
     previous, number = "0" * 64, 0
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60) as connection:
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60)) as connection:
         for row in connection.execute(query):
             number += 1
             text = json.dumps(["roundtrip-ledger-1", *row[:-1]], separators=(",", ":"))
