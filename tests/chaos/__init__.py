@@ -1,7 +1,7 @@
 """Releases of the real platform under real Airflow in which something dies, judged from outside.
 
-    PYTHONPATH=include .venv/bin/python -m tests.chaos --seeds 0-199
-    PYTHONPATH=include .venv/bin/python -m tests.chaos --report
+    PYTHONPATH=include:. .venv/bin/python -m tests.chaos --seeds 0-199
+    PYTHONPATH=include:. .venv/bin/python -m tests.chaos --report
 
 Each seed picks a moment of a release, a fault, how long it lasts, and whether the version is harmful (it trips the kill
 switch, so that a gate fails). What happens is then looked at by an observer that shares no code with the product. Builds

@@ -21,10 +21,16 @@ class Disk:
     megabytes: int
 
     def fill(self) -> None:
-        """Nothing more can be written."""
-        status = os.statvfs(self.folder)
-        used = (status.f_blocks - status.f_bfree) * status.f_frsize
-        _mount("-o", f"remount,size={used}", str(self.folder))
+        """Nothing more can be written. What is written meanwhile makes the size that was read too small: it is read again."""
+        while True:
+            used = _used(self.folder)
+            try:
+                _mount("-o", f"remount,size={used}", str(self.folder))
+            except subprocess.CalledProcessError:
+                if _used(self.folder) == used:
+                    raise
+            else:
+                return
 
     def free(self) -> None:
         """There is room again."""
@@ -43,6 +49,11 @@ def mounted(folder: Path, megabytes: int) -> Iterator[Disk | None]:
         yield Disk(folder, megabytes)
     finally:
         _unmount(folder)
+
+
+def _used(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return (status.f_blocks - status.f_bfree) * status.f_frsize
 
 
 def _may_mount(folder: Path, megabytes: int) -> bool:
