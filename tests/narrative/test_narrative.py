@@ -23,7 +23,16 @@ from roundtrip.plan.home import Home
 from roundtrip.release import Release
 from roundtrip.traffic.rate import traffic_folder
 from roundtrip.traffic.record import Record
-from tests.narrative.synthetic import PRODUCTION, RELEASE, Told, broken, promoted, rolled_back, stopped
+from tests.narrative.synthetic import (
+    PRODUCTION,
+    RELEASE,
+    STAGING,
+    Told,
+    broken,
+    promoted,
+    rolled_back,
+    stopped,
+)
 
 
 def story_of(told: Told) -> Story:
@@ -84,6 +93,21 @@ def test_an_incident_has_the_times_of_the_ledger(tmp_path: Path) -> None:
     assert found.restored_at == story.all("rollback.verified")[-1].at
     assert found.recovery_seconds is not None
     assert found.recovery_seconds > 0
+
+
+def test_a_task_that_failed_is_of_its_section_s_environment_and_one_before_the_placement_is_no_incident(
+    tmp_path: Path,
+) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    told.say("task.failed", {"task": "build.bundles", "error": "BuildError: tried again, and well"})
+    told.say("deployed", {"version": "1.1.0"}, STAGING)
+    told.say("deployed", {"version": "1.1.0"}, PRODUCTION)
+    told.say("task.failed", {"task": "production.wave_1", "error": "GateError: a replica is down"})
+    found = incident(story_of(told))
+    assert found.found_by is not None
+    assert found.found_by.data["task"] == "production.wave_1"
+    assert found.where == PRODUCTION
 
 
 def test_what_is_not_proven_restored_has_no_recovery_time(tmp_path: Path) -> None:

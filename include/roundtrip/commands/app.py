@@ -320,7 +320,7 @@ def _outcome(machine: Machine, follower: Follower) -> str:
     if name != "PROMOTED":
         console.print(outcome.data["reason"])
     if name == "BROKEN":
-        console.print(f"next: {outcome.data['left']['next']}; docs/runbook.md, 'BROKEN'")
+        console.print(f"next: {machine.release(follower.release).way_back}; docs/runbook.md, 'BROKEN'")
     return name
 
 

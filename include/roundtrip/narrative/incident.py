@@ -44,7 +44,7 @@ class Incident:
 
 def incident(story: Story) -> Incident:
     """The incident of a release that was, or is to be, taken back."""
-    found = next((event for event in story.events if is_failure(event)), None)
+    found = _found(story)
     placed, begun = _placed(story, found), story.first("rollback.begun")
     pulled = [event.at for event in (*story.all("gate.pulled"), *story.all("watchdog.pulled"))]
     touched = {event.key for event in story.all("deployed")}
@@ -69,11 +69,28 @@ def is_failure(event: Event) -> bool:
     return event.kind in FAILURES
 
 
+def _found(story: Story) -> Event | None:
+    """The first failure since something was placed; what failed before that was tried again, or nothing was placed."""
+    failures = [event for event in story.events if is_failure(event)]
+    placed = story.first("deployed")
+    since = [event for event in failures if placed is not None and event.seq > placed.seq]
+    return next(iter(since or failures), None)
+
+
 def _placed(story: Story, found: Event | None) -> Event | None:
-    """The first `deployed` of the environment that `found` names; of any when it names none."""
-    where = found.data.get("environment") if found else None
+    """The first `deployed` of the environment that `found` is about; of any when it is about none."""
+    where = _environment(story, found) if found else None
     there = [event for event in story.all("deployed") if where in (None, event.key)]
     return there[0] if there else story.first("deployed")
+
+
+def _environment(story: Story, found: Event) -> str | None:
+    """Named by the event; of a task that failed, its section's."""
+    if "environment" in found.data:
+        return str(found.data["environment"])
+    section = str(found.data.get("task", "")).partition(".")[0]
+    named = story.started.get("environments", {}).get(section)
+    return str(named) if named else None
 
 
 def _between(since: datetime | None, until: datetime | None) -> float | None:

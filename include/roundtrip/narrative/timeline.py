@@ -165,9 +165,7 @@ def _action_refused(e: Event) -> Told:
 
 
 def _smoke(e: Event) -> Told:
-    environment, _, rest = str(e.key or "").partition("/")
-    name = e.data.get("test") or rest.rpartition("/")[2]
-    where = e.data.get("environment") or (environment if rest else "")
+    name, where = e.data.get("test") or str(e.key or "").rpartition("/")[2], e.data.get("environment")
     ok = e.data.get("ok") is True
     return (
         f"Smoke test {name}{f' in {where}' if where else ''}: {'ok' if ok else 'failed'}",
