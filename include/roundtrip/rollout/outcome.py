@@ -62,13 +62,15 @@ def _not_restored(release: Release, touched: set[str]) -> list[str]:
 
 
 def _cause(release: Release) -> str:
-    """The first thing that went wrong."""
-    failures = [
+    """What decided against it, else the first task that failed: one that was tried again, and well, decided nothing."""
+    events = release.ledger.events(release.id)
+    decided = [
         event
-        for event in release.ledger.events(release.id)
-        if event.kind in ("task.failed", "verify.refused", "gate.verdict", LAPSED)
-        and not (event.kind == "gate.verdict" and event.data["verdict"] == "PASS")
+        for event in events
+        if event.kind in ("verify.refused", LAPSED)
+        or (event.kind == "gate.verdict" and event.data["verdict"] != "PASS")
     ]
+    failures = decided or [event for event in events if event.kind == "task.failed"]
     if not failures:
         begun = release.ledger.last(release.id, ROLLBACK_BEGUN)
         return str(begun.data["why"]) if begun else "a task was skipped, cancelled or lost"
