@@ -141,6 +141,25 @@ def test_the_post_mortem_says_in_short_what_happened_where_and_what_it_cost(tmp_
     assert "Of 2094 requests that clients sent meanwhile, 31 (1.48 %) failed." in short
 
 
+def test_the_post_mortem_of_what_a_person_took_back_says_when_and_is_about_production(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    for environment in (STAGING, PRODUCTION):
+        told.say("deployed", {"version": "1.1.0"}, environment)
+    told.later(3)
+    told.say("rollback.begun", {"why": "prices are wrong", "stages": ["production", "staging"]}, "rollback")
+    for environment in (PRODUCTION, STAGING):
+        told.say("rollback.verified", {"deployment": {}, "redis": {}, "smoke": []}, environment)
+    told.traffic(PRODUCTION, "promoted", 500, {})
+    told.traffic(STAGING, "rollback", 70, {})
+    short = postmortem(told.release, told.ledger.events(), outcome="ROLLED BACK", reason="prices are wrong")
+    short = short.partition("## Impact")[0]
+    assert "first placed in `local_production`" in short
+    assert "No gate found anything; it was decided to take it back at" in short
+    assert "after that." in short
+    assert "Of 500 requests that clients sent meanwhile, none failed." in short
+
+
 def test_the_post_mortem_of_what_could_not_finish_says_that_first(tmp_path: Path) -> None:
     told = rolled_back(tmp_path, finished=False)
     short = postmortem(told.release, told.ledger.events()).partition("## Impact")[0]
@@ -169,6 +188,7 @@ def test_what_a_gate_saw_is_drawn_below_what_it_said(tmp_path: Path) -> None:
     text = postmortem(told.release, told.ledger.events())
     assert "![production.wave\\_2, api-errors](postmortem-production.wave_2-api-errors.svg)" in text
     assert "wave_1-" not in text, "that one passed"
+    assert text.count("Red: evidence against the new version") == 1
 
 
 def test_the_post_mortem_names_a_gate_that_was_overridden(tmp_path: Path) -> None:

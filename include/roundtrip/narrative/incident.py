@@ -78,8 +78,11 @@ def _found(story: Story) -> Event | None:
 
 
 def _placed(story: Story, found: Event | None) -> Event | None:
-    """The first `deployed` of the environment that `found` is about; of any when it is about none."""
-    where = _environment(story, found) if found else None
+    """The first `deployed` of the environment that `found` is about; of any when it is about none. Taken back with nothing
+    found, it is about the last environment that it came to: the one with the most to lose."""
+    if found is None:
+        return story.last("deployed")
+    where = _environment(story, found)
     there = [event for event in story.all("deployed") if where in (None, event.key)]
     return there[0] if there else story.first("deployed")
 

@@ -24,6 +24,7 @@ QUESTIONS = (
     "What made the recovery slower than it could be?",
     "What is done so that this kind of fault is found earlier? By whom, until when?",
 )
+LEGEND = "Red: evidence against the new version, green: for it, over the gate's time; dashed: what the gate asks for."
 TOLD_ELSEWHERE = ("traffic.summary", "notification.sent")
 """kinds that the timeline leaves out: the impact has the one, the channel the other"""
 
@@ -80,6 +81,8 @@ def _in_short(story: Story, found: Incident) -> str:
         said.append(
             f"{_seconds(found.detection_seconds)} later, at {found.found_by.at:%H:%M:%S}: {inline(what.what)}{detail}."
         )
+    elif found.begun_at is not None:
+        said.append(f"No gate found anything; it was decided to take it back at {found.begun_at:%H:%M:%S}.")
     if found.pulled_at is not None and found.found_by is not None:
         seconds = (found.pulled_at - found.found_by.at).total_seconds()
         was_first = "By then its traffic was already taken away."
@@ -89,8 +92,9 @@ def _in_short(story: Story, found: Incident) -> str:
     if found.restored_at is None:
         said.append("**It is not proven that everything is as it was.**")
     else:
+        since = "it was found" if found.found_by else "that"
         said.append(
-            f"Everything was proven restored at {found.restored_at:%H:%M:%S}, {_seconds(found.recovery_seconds)} after it was found."
+            f"Everything was proven restored at {found.restored_at:%H:%M:%S}, {_seconds(found.recovery_seconds)} after {since}."
         )
     return bullets([*said, _cost(story, found)], "")
 
@@ -124,11 +128,13 @@ def _why(story: Story, reason: str) -> str:
     paragraphs.append(
         bullets([*lapses, *gates], "No gate decided against the release, and none was overridden.")
     )
-    paragraphs += [
+    plots = [
         f"![{inline(gate.id)}, {inline(metric)}]({plot_name(gate.id, metric)})"
         for gate in against
         for metric in gate.found_against
     ]
+    if plots:
+        paragraphs += [*plots, LEGEND]
     return "\n\n".join(paragraphs)
 
 
