@@ -11,12 +11,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TriggerEvent
 
 if TYPE_CHECKING:
-    from roundtrip.errors import RoundtripError
     from roundtrip.release import Release
 
 
@@ -42,6 +41,7 @@ class ReleaseTrigger(BaseTrigger):
 
         from roundtrip.errors import RoundtripError
         from roundtrip.gates import turns
+        from steps.failing import record
         from steps.opening import no_secrets, open_release
 
         release = None
@@ -53,16 +53,7 @@ class ReleaseTrigger(BaseTrigger):
             event = await self.carry_out(release)
         except RoundtripError as error:
             if release is not None:
-                await asyncio.to_thread(self._record, release, error)
+                await asyncio.to_thread(record, release, self.waits_as, error, self.log, once=True)
             self.log.error("%s", error)
             event = TaskFailedEvent(xcoms={"reason": str(error)})
         yield event
-
-    def _record(self, release: Release, error: RoundtripError) -> None:
-        from roundtrip.errors import LedgerError
-
-        data: dict[str, Any] = {"task": self.waits_as, "error": str(error)}
-        try:
-            release.ledger.append_once(release.id, "task.failed", self.waits_as, data)
-        except LedgerError as lost:
-            self.log.error("%s", lost)

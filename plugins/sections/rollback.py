@@ -15,7 +15,7 @@ OFTEN: dict[str, Any] = {
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(seconds=30),
 }
-"""A rollback step is tried more often than a step forward, and for longer: the way back is the one that has to work. At once
+"""A rollback step is tried more often than a step forward, and for longer: the way back is the one that has to work. Soon
 first, later with the patience that a full disk or a database that comes back asks for: a minute or two in all."""
 GO_ON: dict[str, Any] = {"trigger_rule": "none_skipped"}
 """Also when the step before has failed, not when there was nothing to do: each of these steps does the one before it

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from steps.section_step import RETRIES, RETRY_DELAY, ended_by
+from steps.failing import ended_by
+from steps.section_step import RETRIES, RETRY_DELAY
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context

@@ -13,12 +13,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
+
+from steps.failing import ended_by, record
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from roundtrip.errors import RoundtripError
     from roundtrip.release import Release
 
 RETRIES = 2
@@ -94,25 +95,10 @@ class SectionStep(BaseOperator):
                 with renewed(release, self.task_id):
                     _function(self.call)(release, **self.arguments)
         except RoundtripError as error:
-            self._record(release, error)
+            record(release, self.task_id, error, self.log)
             raise ended_by(error) from error
         if not is_needed:
             raise AirflowSkipException(f"{self.task_id}: nothing to do, says the ledger of {release.id}")
-
-    def _record(self, release: Release, error: RoundtripError) -> None:
-        """The failure, unless the ledger is what failed: the task ends with its own reason all the same."""
-        from roundtrip.errors import LedgerError
-
-        try:
-            release.ledger.append(release.id, "task.failed", {"task": self.task_id, "error": str(error)})
-        except LedgerError as lost:
-            self.log.error("%s", lost)
-
-
-def ended_by(error: RoundtripError) -> AirflowException:
-    """What ends the task in Airflow: it is tried again only where that can help."""
-    kind = AirflowException if error.retriable else AirflowFailException
-    return kind(str(error))
 
 
 def _function(path: str) -> Any:

@@ -115,13 +115,10 @@ def run(stage: Stage, drawn: Drawn) -> Result:
         seconds = time.monotonic() - began
         state = _settled_state(stage, run_id)
         was_broken = outcome == "BROKEN" and drawn.fault.may_break
-        missing: list[str] = []
-        if was_broken:
-            missing = list(quiet(observer.events(stage.ledger, release), release))
-            stage.take_back(release)
+        missing = _as_it_said(stage, release) if was_broken else []
     events = observer.events(stage.ledger, release)
     if was_broken:
-        outcome = next(e["data"]["outcome"] for e in reversed(events) if e["kind"] == "release.outcome")
+        outcome = str(observer.last(events, "release.outcome")["outcome"])
     was_harmed = drawn.is_harmful and any(HARM_AT.is_now(event) for event in events)
     seen = Seen(outcome, state, events, client.account, was_harmed, drawn.fault.fails_clients)
     found = [
@@ -142,6 +139,13 @@ def run(stage: Stage, drawn: Drawn) -> Result:
         len(client.account.failures),
         tuple(found),
     )
+
+
+def _as_it_said(stage: Stage, release: str) -> list[str]:
+    """Do what a BROKEN release says to do; what it has not said."""
+    missing = list(quiet(observer.events(stage.ledger, release), release))
+    stage.take_back(release)
+    return missing
 
 
 def _followed(stage: Stage, release: str, drawn: Drawn) -> tuple[bool, str | None]:

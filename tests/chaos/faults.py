@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,11 +172,16 @@ def _disk_full(name: str) -> Callable[..., Undo | None]:
             return None
         if name == "ledger":
             # What the write-ahead log has taken before could be written again, however full the disk is.
-            observer.shorten_log(stage.ledger)
+            _empty_log(stage.ledger)
         disk.fill()
         return disk.free
 
     return inject
+
+
+def _empty_log(ledger: Path) -> None:
+    with closing(sqlite3.connect(ledger, timeout=60)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _clock_stepped(seconds: int) -> Callable[..., Undo | None]:
@@ -194,10 +199,14 @@ def _snapshot_corrupted(stage: Stage, release: str, dice: random.Random) -> Undo
     """A byte of the snapshot in the ledger is another one."""
     before = observer.data_of(stage.ledger, release, "snapshot.taken")
     at = dice.randrange(len(before))
-    observer.tamper(
-        stage.ledger, release, "snapshot.taken", before[:at] + chr(ord(before[at]) ^ 1) + before[at + 1 :]
-    )
-    return lambda: observer.tamper(stage.ledger, release, "snapshot.taken", before)
+    _write_snapshot(stage.ledger, release, before[:at] + chr(ord(before[at]) ^ 1) + before[at + 1 :])
+    return lambda: _write_snapshot(stage.ledger, release, before)
+
+
+def _write_snapshot(ledger: Path, release: str, data: str) -> None:
+    with closing(sqlite3.connect(ledger, timeout=60)) as connection, connection:
+        change = "UPDATE roundtrip_events SET data = ? WHERE release = ? AND kind = 'snapshot.taken'"
+        connection.execute(change, (data, release))
 
 
 def _stable_does_not_start(stage: Stage, _release: str, dice: random.Random) -> Undo:

@@ -65,7 +65,7 @@ def violations(seen: Seen, front_door: str, redis_url: str, environment: Path, l
 
 def quiet(events: Sequence[Mapping[str, Any]], release: str) -> Iterator[str]:
     """What the newest outcome, which is BROKEN, does not say."""
-    said = next(event["data"] for event in reversed(events) if event["kind"] == "release.outcome")
+    said = observer.last(events, "release.outcome")
     left = said.get("left", {})
     for name in ("serves", "tried"):
         if not left.get(name):

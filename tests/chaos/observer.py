@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -220,25 +220,18 @@ def events(ledger: Path, release: str, *, after: int = 0) -> list[dict[str, Any]
     return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
 
 
+def last(events: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:
+    """The data of the newest of these events that is of this kind."""
+    data: Mapping[str, Any] = next(event["data"] for event in reversed(events) if event["kind"] == kind)
+    return data
+
+
 def data_of(ledger: Path, release: str, kind: str) -> str:
     """The data of a release's first event of this kind, as it is stored."""
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60)) as connection:
         query = "SELECT data FROM roundtrip_events WHERE release = ? AND kind = ? ORDER BY seq LIMIT 1"
         [data] = connection.execute(query, (release, kind)).fetchone()
     return str(data)
-
-
-def tamper(ledger: Path, release: str, kind: str, data: str) -> None:
-    """Have the release's events of this kind say something else."""
-    with closing(sqlite3.connect(ledger, timeout=60)) as connection, connection:
-        change = "UPDATE roundtrip_events SET data = ? WHERE release = ? AND kind = ?"
-        connection.execute(change, (data, release, kind))
-
-
-def shorten_log(ledger: Path) -> None:
-    """Have the ledger's write-ahead log empty."""
-    with closing(sqlite3.connect(ledger, timeout=60)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def broken_chain(ledger: Path) -> str:

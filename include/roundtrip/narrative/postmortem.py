@@ -181,16 +181,14 @@ def _timeline(story: Story, found: Incident) -> str:
         [f"{one.at:%H:%M:%S}", inline(one.what), inline(one.detail), inline(one.actor)]
         for one in timeline(story)
         if one.seq not in elsewhere
-        and (
-            found.placed_at is None or one.at >= found.placed_at or one.tone is Tone.BAD or _is_of_people(one)
-        )
+        and (found.placed_at is None or one.at >= found.placed_at or _is_told_anyway(one))
     ]
     before = "What came before the first placement is in the dossier." if found.placed_at else ""
     return "\n\n".join(filter(None, [before, table(["time", "what", "detail", "by"], rows)]))
 
 
-def _is_of_people(one: Entry) -> bool:
-    return one.actor not in ("roundtrip", "watchdog")
+def _is_told_anyway(one: Entry) -> bool:
+    return one.tone is Tone.BAD or one.actor != "roundtrip"
 
 
 def _seconds(seconds: float | None) -> str:
