@@ -3,9 +3,9 @@
     PYTHONPATH=include:plugins .venv/bin/python -m benchmarks.many_gates [--gates 1 100 1000] [--interval 5] [--seconds 120]
 
 Real: Airflow on its embedded PostgreSQL under supervisord, started as the product starts it; the product's sensor and
-trigger, started from the triggerer; the plan's gate `production-wave` (5 metrics, 3 guard rails); the local target, which
-each gate observes before its first sample; one SQLite ledger for all; for each sample of each gate one request for the
-front door's page and one for each of six workers. Nothing is shared between gates: in the field each has an environment
+trigger, started from the triggerer; the plan's gate `production-wave` with all its metrics and guard rails; the local
+target; one SQLite ledger for all; for each sample of each gate one request for the front door's page and one for each of
+six workers. Nothing is shared between gates: in the field each has an environment
 of its own.
 Replaced: what the environment runs, because a thousand environments do not fit on a machine. One process stands in for
 the front door, one for each instance (`platform`), and the files of a converge are written by `ground`; all gates read
@@ -30,7 +30,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.many_gates.ground import PLACED, Airflow, Settings, lay_checkout, start_platform
+from benchmarks.many_gates.ground import (
+    PLACED,
+    Airflow,
+    Settings,
+    lay_checkout,
+    record_placed,
+    start_platform,
+)
 from benchmarks.many_gates.measures import (
     MEBIBYTE,
     Probe,
@@ -115,13 +122,15 @@ class Benchmark:
             platform.stop()
 
     def _measure(self, api: AirflowApi) -> int:
-        tasks = Tasks(self._airflow.postgres.url)
+        tasks, ledger = Tasks(self._airflow.postgres.url), Ledger(self._home.ledger_url)
         self._start_probe(api)
         idle = self._wait_idle()
         log_bytes = self._log.stat().st_size
         started = time.time()
         for run in range(self._settings.gates // self._settings.per_run):
             self._until_sampling((run + 1) * self._settings.per_run - BEGINNING_AT_ONCE)
+            for number in range(self._settings.per_run):
+                record_placed(ledger, f"run-{run}.{number}")
             api.trigger("gates", f"run-{run}", {})
         self._until_sampling(self._settings.gates)
         all_waiting = time.time()

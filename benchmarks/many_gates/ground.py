@@ -2,7 +2,7 @@
 
 Real: `EmbeddedAirflow` and its PostgreSQL, `plugins/`, the plan, the ledger, `LocalTarget` with a supervisord of its own.
 Stand-ins: what supervisord runs (`platform`). Nothing was released there: the manifests of the instances, the list of
-what to scrape and the ports are written here as a converge would have left them.
+what to scrape, the ports and the ledger's event are written here as a converge would have left them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from benchmarks.many_gates.platform import VERSIONS
 from roundtrip import durable
 from roundtrip.embedded.airflow import EmbeddedAirflow
+from roundtrip.ledger.ledger import Ledger
+from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.targets.local.instances import Instance
@@ -137,6 +139,17 @@ def start_platform(home: Home) -> Daemon:
         (folder / "instances" / f"{one.name}.json").write_text(json.dumps(asdict(one)), encoding="utf-8")
         daemon.put(_program(one.name, folder, one.service, one.version, one.port))
     return daemon
+
+
+def record_placed(ledger: Ledger, release: str) -> None:
+    """Both versions, with half of the traffic each."""
+    placements = [
+        Placement(service, version, count, "none", "none", 50)
+        for service, count in PLACED
+        for version in VERSIONS
+    ]
+    data = {"environment": "many_gates_production", "token": 1, "holder": "production.wave"}
+    ledger.append(release, "converge.finished", {**data, "observed": Deployment(tuple(placements)).to_json()})
 
 
 def _program(name: str, folder: Path, kind: str, version: str, port: int) -> Program:

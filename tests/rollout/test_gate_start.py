@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from roundtrip.plan.model import Gate, Plan
 from roundtrip.release import Release
 from roundtrip.rollout import stored_figures
 from roundtrip.rollout.gating import judge
+from tests.rollout.test_gating import placed
 from tests.simulators.target import SimulatedTarget
 
 INCLUDE = Path(__file__).parents[2] / "include"
@@ -39,11 +39,11 @@ def release(folder: Path, *, false_alarm: float = 0.01) -> Release:
         raise AssertionError(f"asked for {connection}")
 
     def target(environment):
-        there = SimulatedTarget(folder, environment, plan, "redis://127.0.0.1:9")
-        there._write(first_wave(plan, there))
-        return there
+        return SimulatedTarget(folder, environment, plan, "redis://127.0.0.1:9")
 
-    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    there, ledger = target(environments["production"]), Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    there._write(first_wave(plan, there))
+    placed(ledger, there.observe())
     return Release("r1", plan, environments, ledger, Home(folder), no_secrets, target)
 
 
@@ -100,9 +100,19 @@ def test_what_a_gate_needs_is_of_what_its_service_gets(tmp_path: Path) -> None:
 
 def test_without_the_other_version_a_throughput_is_refused_and_nothing_starts(tmp_path: Path) -> None:
     one = release(tmp_path)
-    target = one.target("production")
-    target._write(retired(target.observe(), one.plan.from_version))
-    one = replace(one, open_target=lambda _: target)
+    placed(one.ledger, retired(one.target("production").observe(), one.plan.from_version))
     with pytest.raises(GateError, match="no other version's throughput"):
         started(one)
     assert one.ledger.last("r1", "gate.started", GATE_ID) is None
+
+
+def test_who_is_compared_with_whom_does_not_depend_on_what_is_down_as_the_gate_begins(
+    tmp_path: Path,
+) -> None:
+    both_up = started(release(tmp_path / "up"))
+    one = release(tmp_path / "down")
+    there = one.target("production")
+    there._write(retired(there.observe(), one.plan.from_version))
+    with_stable_down = started(one)
+    assert with_stable_down["baselines"] == both_up["baselines"] == {}
+    assert with_stable_down["needs"] == both_up["needs"]

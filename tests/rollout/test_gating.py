@@ -70,9 +70,16 @@ def release_of(folder: Path, tracker: ErrorTracker | None, *rails: GuardRail) ->
     plan = PLAN.model_copy(update={"gates": {**PLAN.gates, "soak": gate}})
     place = PRODUCTION.model_copy(update={"error_tracker": tracker, "gates": {}, "soak_seconds": 0})
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    placed(ledger, Standing(folder).observe())
     return Release(
         "r1", plan, {"production": place}, ledger, Home(folder), lambda _: {}, lambda _: Standing(folder)
     )
+
+
+def placed(ledger: Ledger, deployment: Deployment) -> None:
+    """As a converge of the release records it."""
+    data = {"environment": "local_production", "token": 1, "holder": "production.wave_1"}
+    ledger.append("r1", "converge.finished", {**data, "observed": deployment.to_json()})
 
 
 def judged(release: Release, asked: list[str]) -> Decision:

@@ -28,6 +28,7 @@ from roundtrip.release import Release, no_authorization
 from roundtrip.rollout import stable_hours
 from roundtrip.rollout.gating import judge
 from roundtrip.targets.protocol import Addresses
+from tests.rollout.test_gating import placed
 
 INCLUDE = Path(__file__).parents[2] / "include"
 PLAN = load_plan(INCLUDE / "plans" / "top_tier_trading_1_1_0.yaml")
@@ -142,6 +143,7 @@ def test_the_hours_are_in_the_ledger_once_and_a_gate_of_a_canary_alone_is_judged
     async def authorize(connection: str) -> str:
         return authorization(connection)
 
+    placed(release.ledger, Switched(tmp_path).observe())
     said: list[str] = []
     asyncio.run(judge(release, "production", "hasty", "soak", said.append, authorize=authorize))
     baselines = release.ledger.last("r1", "gate.started", "soak").data["baselines"]

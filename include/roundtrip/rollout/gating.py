@@ -2,8 +2,9 @@
 
 Rules:
 1. The plan says what is judged; the environment may shorten times, openly. A soak is the soak gate watched for its time.
-2. A service whose stable version is not at work in the environment is judged against what is recorded of it: by hour of the
-   day where the snapshot has that (`stable_hours`), else by earlier gates (`recorded`).
+2. Who is judged against whom is what the release placed, not what answers when the gate begins: a process that is down at
+   that moment is missing evidence. A service whose stable version is not placed is judged against what is recorded of
+   it: by hour of the day where the snapshot has that (`stable_hours`), else by earlier gates (`recorded`).
 3. A gate whose deployment is not the one that its release placed has nothing to judge: it ends, and never as PASS.
 4. A gate that waits looks after its release: it renews the lease, and ends when the watchdog has taken the traffic back.
 5. Pulling is a converge with a token of its own, refused once the rollback has begun: then it is done already.
@@ -32,7 +33,7 @@ from roundtrip.rollout import leasing, stable_hours, stored_figures
 from roundtrip.rollout.deploying import deploy
 from roundtrip.rollout.expected_traffic import expected_requests, share_at
 from roundtrip.rollout.gate_settings import settings
-from roundtrip.rollout.standing import standing_pulled
+from roundtrip.rollout.standing import last_placed, standing_pulled
 
 Authorize = Callable[[str], Awaitable[str]]
 """Airflow connection id -> value of an Authorization header, never kept or logged. Raises SecretError."""
@@ -74,8 +75,8 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
     plan, environment = release.plan, release.environment(stage).name
     settled = settings(release, stage, gate)
     queues = {name for name, service in plan.services.items() if service.queue}
-    observed = release.target(stage).observe()
-    alone = runs_alone(settled, observed, plan.from_version, queues)
+    placed = last_placed(release, stage)
+    alone = runs_alone(settled, placed, plan.from_version, queues)
     recorded = baselines(
         release.ledger,
         release.id,
@@ -97,7 +98,7 @@ def _setup(release: Release, stage: str, gate: str, gate_id: str) -> GateSetup:
             metric.name: need(
                 settled,
                 metric,
-                1.0 if metric.name in alone else _share(release, stage, observed, metric.service),
+                1.0 if metric.name in alone else _share(release, stage, placed, metric.service),
                 expected_requests(release, stage, metric.service),
             )
             for metric in settled.metrics
@@ -120,10 +121,10 @@ def _alive(release: Release, stage: str, gate_id: str) -> Callable[[], Awaitable
     return renew
 
 
-def _share(release: Release, stage: str, observed: Deployment, service: str) -> float:
+def _share(release: Release, stage: str, placed: Deployment, service: str) -> float:
     """The canary's share of a service's requests, or of its work when it takes that from a queue; below 1."""
     plan = release.plan
-    canary, stable = observed.get(service, plan.to_version), observed.get(service, plan.from_version)
+    canary, stable = placed.get(service, plan.to_version), placed.get(service, plan.from_version)
     if canary is None:
         return 0.0
     if plan.services[service].queue:
