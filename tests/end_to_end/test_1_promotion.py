@@ -13,8 +13,12 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from selenium.webdriver import Chrome
 
 from roundtrip.embedded.secrets import connections_file
+from roundtrip.smoke.pages import SESSION_COOKIE
+from roundtrip.staging.github_stand_in import User
+from tests.end_to_end import browser
 from tests.end_to_end.machine import Ended, EndToEnd
 
 pytestmark = pytest.mark.end_to_end
@@ -34,6 +38,13 @@ def promoted(machine: EndToEnd, arguments_seen: set[str]) -> Ended:
             arguments_seen.update(process.info["cmdline"] or ())
         time.sleep(0.5)  # as often as that; the machine is the release's
     return running.wait()
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A browser that stays open from the new version to the old one."""
+    with browser.chromium(tmp_path_factory.mktemp("browser")) as chrome:
+        yield chrome
 
 
 def test_it_is_promoted_and_says_so_in_its_last_line(machine: EndToEnd, promoted: Ended) -> None:
@@ -111,10 +122,23 @@ def test_no_secret_is_anywhere_but_in_the_secrets_folder(
     assert found == []
 
 
+def test_a_person_signs_in_in_a_browser_and_finds_the_new_page(
+    machine: EndToEnd, promoted: Ended, visitor: Chrome
+) -> None:
+    visitor.get(machine.machine.target("production").addresses().front_door)
+    browser.click(visitor, "Sign in with GitHub")
+    browser.wait_until_read(visitor, "Sign out")
+    assert "1.1.0" in browser.text(visitor)
+    assert User().name in browser.text(visitor)
+    browser.click(visitor, "Backtest")
+    browser.wait_until_read(visitor, "Run backtest")
+    assert browser.errors(visitor) == []
+
+
 def test_a_promoted_release_is_taken_back_by_the_command_that_names_it(
     machine: EndToEnd, promoted: Ended
 ) -> None:
-    """The last test here: the next release starts from what it leaves."""
+    """The next release starts from what this one leaves."""
     release = machine.release()
     ended = machine.run("rollback", release, "--reason", "rehearsed by a test")
     assert ended.code == 0
@@ -128,6 +152,27 @@ def test_a_promoted_release_is_taken_back_by_the_command_that_names_it(
     assert begun.data["why"] == "rehearsed by a test"
     draft = (machine.machine.home.release(release) / "postmortem.md").read_text(encoding="utf-8")
     assert "Outcome: **ROLLED BACK**" in draft
+
+
+def test_that_browser_gets_the_old_page_as_if_it_had_never_signed_in(
+    machine: EndToEnd, promoted: Ended, visitor: Chrome
+) -> None:
+    """After the rollback, with every cookie that the new version and its proxy gave it, from the new page on its
+    screen: the next click, the same page again, and the front page."""
+    session = visitor.get_cookie(SESSION_COOKIE)
+    assert session is not None, "it has nothing stale"
+    page = visitor.current_url
+    visitor.refresh()
+    assert "404" in browser.text(visitor), "the old version has no such page"
+    browser.errors(visitor)
+    for _ in range(2):
+        visitor.get(page.removesuffix("/backtest"))
+        browser.wait_until_read(visitor, "Positions")
+        words = browser.text(visitor)
+        assert "1.0.0" in words
+        assert not [new for new in ("Sign", "Backtest", User().name) if new in words]
+    assert browser.errors(visitor) == []
+    assert visitor.get_cookie(SESSION_COOKIE) == session, "the old version does not touch what is not its own"
 
 
 def _secret_values(machine: EndToEnd) -> Iterator[str]:

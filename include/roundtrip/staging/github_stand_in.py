@@ -1,19 +1,15 @@
-"""A stand-in for GitHub's OAuth web flow, so that the smoke test goes through NextAuth's real login
-without an account.
+"""A stand-in for GitHub's OAuth web flow, so that the smoke test goes through NextAuth's real login without an account.
 
 Made from GitHub's documentation, and nothing else of GitHub is here:
 * docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps (web application flow, PKCE),
-*
-docs.github.com/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors,
+* docs.github.com/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors,
 * docs.github.com/rest/users/users#get-the-authenticated-user and docs.github.com/rest/users/emails.
 
 Rules:
-1. The test user is logged in and approves at once; whoever comes with another client id gets a page that
-   says 404.
+1. The test user is logged in and approves at once; whoever comes with another client id gets a page that says 404.
 2. A code works once, for ten minutes, for the redirect address and the PKCE challenge it was given for.
-3. Errors of the token exchange are HTTP 200 with `error`, as GitHub documents them; the answer is a form
-   unless
-   the client accepts JSON.
+3. Errors of the token exchange are HTTP 200 with `error`, as GitHub documents them; the answer is a form unless the
+   client accepts JSON.
 4. Redirects go to loopback only: nothing here can be made to send a code elsewhere.
 5. Client id and secret come by the environment variables GITHUB_ID and GITHUB_SECRET, never by arguments.
 """
