@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.chaos import observer
 from tests.chaos.faults import FAULTS, Fault, injected
@@ -19,11 +16,9 @@ from tests.chaos.moments import MOMENTS, Moment
 from tests.chaos.stage import Stage
 
 RELEASE_LIMIT_SECONDS = 400.0
-ENDED_LIMIT_SECONDS = 120.0
 LONGEST_DELAY_SECONDS = 2.0
 HARMFUL_SHARE = 0.5
 HARM_AT = Moment("gate.sample", "production.wave_2#1")
-POLL_SECONDS = 0.1
 REGRESSIONS = Path(__file__).parent / "regressions.txt"
 """a comment says what it was"""
 
@@ -113,7 +108,7 @@ def run(stage: Stage, drawn: Drawn) -> Result:
         release = stage.begin(run_id)
         was_injected, outcome = _followed(stage, release, drawn)
         seconds = time.monotonic() - began
-        state = _settled_state(stage, run_id)
+        state = stage.settled_state(run_id)
         was_broken = outcome == "BROKEN" and drawn.fault.may_break
         missing = _as_it_said(stage, release) if was_broken else []
     events = observer.events(stage.ledger, release)
@@ -152,7 +147,7 @@ def _followed(stage: Stage, release: str, drawn: Drawn) -> tuple[bool, str | Non
     """Whether the fault was injected on the way, and the outcome; None when there is none within the limit."""
     was_injected = False
     with ExitStack() as until_the_end:
-        for event in _events(stage, release, limit_seconds=RELEASE_LIMIT_SECONDS):
+        for event in observer.coming(stage.ledger, release, limit_seconds=RELEASE_LIMIT_SECONDS):
             if drawn.is_harmful and HARM_AT.is_now(event):
                 observer.kill_switch(stage.front_door, on=True)
             if drawn.moment.is_now(event) and not was_injected:
@@ -163,26 +158,6 @@ def _followed(stage: Stage, release: str, drawn: Drawn) -> tuple[bool, str | Non
             if event["kind"] == "release.outcome":
                 return was_injected, str(event["data"]["outcome"])
     return was_injected, None
-
-
-def _events(stage: Stage, release: str, *, limit_seconds: float) -> Iterator[Mapping[str, Any]]:
-    """The release's events, from the first on, as they come."""
-    seen, deadline = 0, time.monotonic() + limit_seconds
-    while time.monotonic() < deadline:
-        # Where the disk is full not even a reader can begin; it is the same for the product.
-        with suppress(sqlite3.OperationalError):
-            for event in observer.events(stage.ledger, release, after=seen):
-                seen = event["seq"]
-                yield event
-        time.sleep(POLL_SECONDS)
-
-
-def _settled_state(stage: Stage, run_id: str) -> str:
-    """The run's state when Airflow has noticed that its last task is over."""
-    deadline = time.monotonic() + ENDED_LIMIT_SECONDS
-    while (state := stage.state(run_id)) in ("queued", "running") and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return state
 
 
 def keep(file: Path, result: Result) -> None:

@@ -14,8 +14,8 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -218,6 +218,18 @@ def events(ledger: Path, release: str, *, after: int = 0) -> list[dict[str, Any]
             (release, after),
         ).fetchall()
     return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+
+def coming(ledger: Path, release: str, *, limit_seconds: float) -> Iterator[dict[str, Any]]:
+    """A release's events, from the first on, as they come."""
+    seen, deadline = 0, time.monotonic() + limit_seconds
+    while time.monotonic() < deadline:
+        # Where the disk is full not even a reader can begin; it is the same for the product.
+        with suppress(sqlite3.OperationalError):
+            for event in events(ledger, release, after=seen):
+                seen = event["seq"]
+                yield event
+        time.sleep(PAUSE_SECONDS)
 
 
 def last(events: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:

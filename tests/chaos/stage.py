@@ -1,4 +1,4 @@
-"""Where it happens: an Airflow, an environment and a ledger of its own, and a checkout whose one DAG begins at production.
+"""Where it happens: an Airflow, an environment and a ledger of its own, and a checkout whose DAGs begin at production.
 
 Both versions are built, signed and published once. Between two runs everything is put back to the stable version, by force
 where a run has left something else: the next one has to start as the first one did.
@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from rich.console import Console
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.commands.prepare import ROOT, SETUP, Machine, make_keys, publish_stable, start_traffic
 from roundtrip.commands.runs import Runs
-from roundtrip.embedded.airflow import EmbeddedAirflow
+from roundtrip.embedded.airflow import USER, EmbeddedAirflow
 from roundtrip.forge import lay_platform
 from roundtrip.plan.deployment import whole
 from roundtrip.plan.home import Home
@@ -37,12 +37,17 @@ from tests.chaos.clock import Clock, clock_in
 from tests.chaos.disk import Disk, mounted
 
 PLAN = "top_tier_trading_1_1_0"
-DAG_ID = f"chaos_{PLAN}"
+DOOR_PLAN = f"{PLAN}_one_way"
+"""the same plan with a one-way door"""
+DOOR = "orders of 1.1.0 carry a field that 1.0.0 cannot read"
 HERE = Path(__file__).parent
 STAGING_PASSED = "what came before production was done once for all of these releases"
 DAG_LIMIT_SECONDS = 90
 RUN_LIMIT_SECONDS = 300
+ENDED_LIMIT_SECONDS = 120
 POLL_SECONDS = 0.5
+RELEASES = "chaos_"
+"""how the DAGs of releases are called"""
 DISK_MEGABYTES = {"ledger": 200, "environments": 1500}
 NEXT = "1.1.1"
 """a version after the new one, so that the new one can be published as a stable one is"""
@@ -92,6 +97,16 @@ class Stage:
     clock: Clock | None
     """None where it cannot be stepped"""
 
+    @property
+    def dag_id(self) -> str:
+        return f"{RELEASES}{self.plan.name}"
+
+    @property
+    def behind_a_door(self) -> Stage:
+        """The same with the plan that asks before production is touched."""
+        plan = load_plan(self.home.root / "checkout" / "include" / "plans" / f"{DOOR_PLAN}.yaml")
+        return replace(self, plan=plan, machine=replace(self.machine, plan=plan))
+
     @cached_property
     def api(self) -> AirflowApi:
         return AirflowApi(self.airflow.login())
@@ -128,30 +143,42 @@ class Stage:
     def _end_runs(self) -> None:
         """A campaign that was cut off leaves a release on its way; it is let come to its end."""
         deadline = time.monotonic() + RUN_LIMIT_SECONDS
-        while DAG_ID in self.api.dag_ids() and (alive := self.api.running(DAG_ID)):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"still running after {RUN_LIMIT_SECONDS} s: {alive}")
-            time.sleep(POLL_SECONDS)
+        for dag_id in self.api.dag_ids():
+            while dag_id.startswith(RELEASES) and (alive := self.api.running(dag_id)):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"still running after {RUN_LIMIT_SECONDS} s: {alive}")
+                time.sleep(POLL_SECONDS)
 
     def begin(self, run_id: str) -> str:
         """A release of this id, with what came before production in its ledger, and its run triggered; the release's id."""
-        release = self.machine.release(release_id(DAG_ID, run_id))
+        release = self.machine.release(release_id(self.dag_id, run_id))
         self._already_done(release)
-        deadline = time.monotonic() + DAG_LIMIT_SECONDS
-        while DAG_ID not in self.api.dag_ids():
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no DAG {DAG_ID}: {self.api.import_errors()}")
-            time.sleep(POLL_SECONDS)
-        self.api.unpause(DAG_ID)
-        self.api.trigger(DAG_ID, run_id, {"environment": "chaos"})
+        self.trigger(self.dag_id, run_id, {"environment": "chaos"})
         return release.id
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, str]) -> None:
+        """As a person does, once Airflow has read the DAG."""
+        deadline = time.monotonic() + DAG_LIMIT_SECONDS
+        while dag_id not in self.api.dag_ids():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no DAG {dag_id}: {self.api.import_errors()}")
+            time.sleep(POLL_SECONDS)
+        self.api.unpause(dag_id)
+        self.api.trigger(dag_id, run_id, dict(conf))
 
     def take_back(self, release: str) -> None:
         """What a BROKEN release says to type."""
         Runs(self.machine, self.api, Console(quiet=True)).take_back(release, "the campaign does what it said")
 
     def state(self, run_id: str) -> str:
-        return self.api.run_state(DAG_ID, run_id)
+        return self.api.run_state(self.dag_id, run_id)
+
+    def settled_state(self, run_id: str) -> str:
+        """The run's state when Airflow has noticed that its last task is over."""
+        deadline = time.monotonic() + ENDED_LIMIT_SECONDS
+        while (state := self.state(run_id)) in ("queued", "running") and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return state
 
     def _already_done(self, release: Release) -> None:
         ledger, version = release.ledger, self.plan.to_version
@@ -260,6 +287,7 @@ def _check_out(checkout: Path) -> None:
     shutil.rmtree(checkout / "dags", ignore_errors=True)
     shutil.copytree(HERE / "dags", checkout / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dags" / "rollback.py", checkout / "dags")  # what a BROKEN release says to run
+    shutil.copy(ROOT / "dags" / "one_way_door.py", checkout / "dags")
     plan = _yaml(ROOT / "include" / "plans" / f"{PLAN}.yaml")
     plan["production"] |= PRODUCTION
     for gate in plan["gates"].values():
@@ -267,7 +295,9 @@ def _check_out(checkout: Path) -> None:
             if metric["kind"] not in ("throughput", "gauge"):
                 metric["absolute_tolerance"] = TOLERANCE
         gate["metrics"] = [metric for metric in gate["metrics"] if metric["kind"] != "gauge"]
-    _write(checkout / "include" / "plans" / f"{PLAN}.yaml", plan)
+    rollback = {**plan["rollback"], "one_way_door": DOOR}
+    for one in (plan, {**plan, "name": DOOR_PLAN, "rollback": rollback}):
+        _write(checkout / "include" / "plans" / f"{one['name']}.yaml", one)
     for stage_ in ("staging", "production"):
         environment = _yaml(ROOT / "include" / "environments" / f"local_{stage_}.yaml")
         environment |= (
@@ -275,6 +305,7 @@ def _check_out(checkout: Path) -> None:
             if stage_ == "production"
             else {"name": f"chaos_{stage_}"}
         )
+        environment["one_way_door_by"] = [USER]
         environment["traffic"] = {"requests_per_second": 40, "at_rest_requests_per_second": 5}
         environment["gates"] = {name: dict(GATES) for name in plan["gates"]}
         _write(checkout / "include" / "environments" / f"chaos_{stage_}.yaml", environment)

@@ -5,25 +5,16 @@ The whole campaign is `python -m tests.chaos --seeds 0-199`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.chaos.__main__ import HOME
 from tests.chaos.campaign import Drawn, regressions, run
 from tests.chaos.faults import CannotBeHadError
-from tests.chaos.stage import Stage, stage
+from tests.chaos.stage import Stage
 
 pytestmark = pytest.mark.end_to_end
 
 SEEDS = range(1000, 1012)
 """Others than the campaign's own, so that together they are more."""
-
-
-@pytest.fixture(scope="module")
-def here() -> Iterator[Stage]:
-    with stage(HOME) as made:
-        yield made
 
 
 @pytest.mark.parametrize("drawn", [*regressions(), *map(Drawn.of, SEEDS)], ids=str)
