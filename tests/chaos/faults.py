@@ -1,4 +1,5 @@
-"""What is done to a release: a process is killed, stopped for a while, or kept away; a file or the ledger is not as it was.
+"""What is done to a release: a process is killed, stopped for a while, or kept away; a way to it is broken; a file or the
+ledger is not as it was.
 
 Each fault says whether clients may see failures, and whether it may be more than a release can be taken back from by itself.
 """
@@ -14,11 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
 from roundtrip.targets.bundles import BundleStore
-from tests.chaos import observer
+from tests.chaos import network, observer
 from tests.chaos.stage import Stage
 
 Undo = Callable[[], None]
@@ -195,6 +197,17 @@ def _clock_stepped(seconds: int) -> Callable[..., Undo | None]:
     return inject
 
 
+def _way(port: Callable[[Stage], int], how: str) -> Callable[..., Undo | None]:
+    return lambda stage, _release, _dice: network.bent(port(stage), how)
+
+
+def _port_of(address: str) -> int:
+    port = urlsplit(address).port
+    if port is None:
+        raise RuntimeError(f"no port in {address}")
+    return port
+
+
 def _snapshot_corrupted(stage: Stage, release: str, dice: random.Random) -> Undo:
     """A byte of the snapshot in the ledger is another one."""
     before = observer.data_of(stage.ledger, release, "snapshot.taken")
@@ -231,6 +244,17 @@ def _stable_does_not_start(stage: Stage, _release: str, dice: random.Random) -> 
     return repair
 
 
+WAYS: tuple[tuple[str, Callable[[Stage], int], float, bool], ...] = (
+    ("api-server", lambda stage: _port_of(stage.airflow.login().url), 15, False),
+    (
+        "traefik's own page",
+        lambda stage: _port_of(stage.machine.target("production").addresses().proxy_metrics),
+        15,
+        False,
+    ),
+    ("redis", lambda stage: _port_of(stage.redis_url), 4, True),
+)
+"""What cannot be reached, at which port, for how long at most, and whether clients may see that."""
 CONTROL = ("scheduler", "triggerer", "api-server", "dag-processor", "postgres")
 FAULTS: tuple[Fault, ...] = (
     *(Fault(f"kill {name}", _of(_airflow(name), _kill)) for name in CONTROL),
@@ -255,6 +279,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("disk of the environment full", _disk_full("environments"), most_seconds=15, fails_clients=True),
     Fault("clock an hour ahead", _clock_stepped(HOUR), most_seconds=60),
     Fault("clock an hour behind", _clock_stepped(-HOUR), most_seconds=60),
+    *(
+        Fault(f"{name} {how}", _way(port, how), most_seconds=seconds, fails_clients=fails_clients)
+        for name, port, seconds, fails_clients in WAYS
+        for how in network.VERDICTS
+    ),
     Fault("snapshot corrupted", _snapshot_corrupted, most_seconds=60, may_break=True),
     Fault(
         "stable does not start", _stable_does_not_start, most_seconds=90, fails_clients=True, may_break=True

@@ -33,6 +33,7 @@ from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan, Replicas
 from roundtrip.release import Release, release_id
+from tests.chaos import network
 from tests.chaos.clock import Clock, clock_in
 from tests.chaos.disk import Disk, mounted
 
@@ -215,6 +216,7 @@ class Stage:
 def stage(root: Path) -> Iterator[Stage]:
     """The stage below `root`; what is built and the ledger stay there, what runs ends with the block."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    network.mend()
     with ExitStack() as ending:
         disks = {
             name: ending.enter_context(mounted(root / name, megabytes))
