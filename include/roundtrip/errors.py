@@ -120,12 +120,6 @@ class SmokeError(RoundtripError):
     """A release does not do end to end what it has to do."""
 
 
-class NotYetRestoredError(SmokeError):
-    """A restored release does not do yet what it has to: what it stands on may still be coming back."""
-
-    retriable = True
-
-
 class ForgeError(RoundtripError):
     """The git repository or its remote refused, or is not in the state the release needs."""
 
@@ -142,6 +136,12 @@ class SecretUnavailableError(SecretError):
 
 class RollbackError(RoundtripError):
     """What was restored is not what was recorded."""
+
+
+class NotYetRestoredError(RollbackError):
+    """What was restored is not there yet, or does not do yet what it has to: what it stands on may still be coming back."""
+
+    retriable = True
 
 
 class PromotionError(RoundtripError):

@@ -1,4 +1,5 @@
-"""A smoke test that fails on the way back is tried again; forward it stops the release."""
+"""What is not restored yet is looked at again: a smoke test that fails, which forward stops the release, or a process that is
+down at that moment. What is wrong for good is said at once."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from roundtrip.errors import NotYetRestoredError, SmokeError
+from roundtrip.errors import NotYetRestoredError, RollbackError, SmokeError
+from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
-from roundtrip.rollback import proving
-from tests.rollback.conftest import Reached
+from roundtrip.rollback import proving, state
+from tests.rollback.conftest import ENVIRONMENT, Reached
 
 AWAY = SmokeError(
     "status: expected 202, got 503", where="POST /api/orders", remedy="look at the service's log"
@@ -38,3 +40,39 @@ def test_what_the_restored_version_does_not_do_yet_may_be_asked_again(
     )
     [(stage, version, _)] = asked
     assert (stage, version) == ("production", "1.0.0")
+
+
+@pytest.fixture
+def proven_but_for_the_last_look(reached: Reached) -> Reached:
+    """Everything before the comparison with the snapshot is done."""
+    ledger, release = reached.release.ledger, reached.release.id
+    ledger.append_once(release, "rollback.begun", "rollback", {"why": "the test", "stages": ["production"]})
+    for test in (*proving.UI_SMOKE, *proving.STABLE_SMOKE):
+        ledger.append_once(release, "smoke.result", f"{ENVIRONMENT}/1.0.0/{test}", {"ok": True, "detail": ""})
+    state.revert_state(reached.release)
+    return reached
+
+
+def test_a_process_that_is_down_as_it_is_compared_is_looked_for_again(
+    proven_but_for_the_last_look: Reached,
+) -> None:
+    reached = proven_but_for_the_last_look
+    whole = reached.target.observe()
+    for p in whole.placements:
+        there = tuple(one for one in whole.placements if one != p)
+        reached.target._write(Deployment(there, whole.flags))
+        with pytest.raises(NotYetRestoredError, match=f"{p.service} 1.0.0: expected .*, got None"):
+            proving.verify_restored(reached.release)
+    reached.target._write(whole)
+    proving.verify_restored(reached.release)
+    assert reached.release.ledger.last(reached.release.id, "rollback.verified", ENVIRONMENT) is not None
+
+
+def test_a_key_that_is_not_as_it_was_is_said_at_once(proven_but_for_the_last_look: Reached) -> None:
+    reached = proven_but_for_the_last_look
+    reached.client.set("nobody:knows", "1")
+    reached.target._write(Deployment())
+    with pytest.raises(RollbackError, match=r"Redis nobody:knows: was not there before") as raised:
+        proving.verify_restored(reached.release)
+    assert not raised.value.retriable
+    assert reached.release.ledger.last(reached.release.id, "rollback.verified", ENVIRONMENT) is None

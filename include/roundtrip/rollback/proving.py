@@ -6,9 +6,9 @@ Rules:
 3. The stable release passes its own smoke test, and answers a stale session cookie as if there were none (plan 4.4).
 4. The main branch is without the release's merge.
 5. Only then is `rollback.verified` in the ledger, for each environment; the outcome needs all of them.
-6. A smoke test that fails here is tried again for as long as the step is: forward a failure stops the release, but on the
-   way back nothing else is left to do, and what took the release down (a disk, Redis) may take a minute to come back.
-   Each failure is in the ledger.
+6. A smoke test that fails here, or a process that is not there, is looked at again for as long as the step is tried: forward
+   a failure stops the release, but on the way back nothing else is left to do, and what took the release down (a disk,
+   Redis) may take a minute to come back. Each failure is in the ledger. A key of Redis that is not as it was stays so.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def restore_main(release: Release) -> None:
 
 
 def verify_restored(release: Release) -> None:
-    """main is without the merge, every environment equals its snapshot and has passed its smoke tests. Raises RollbackError, PromotionError."""
+    """main is without the merge, every environment equals its snapshot and has passed its smoke tests.
+
+    Raises NotYetRestoredError where only the deployment differs, RollbackError, PromotionError.
+    """
     _require_main_restored(release)
     begun = release.ledger.last(release.id, ROLLBACK_BEGUN)
     for stage in stages(release):
@@ -79,7 +82,8 @@ def verify_restored(release: Release) -> None:
             state = redis_state.compare(before.redis, client, release.plan.rollback.state)
         differences += [f"Redis {difference}" for difference in state.differences]
         if differences:
-            raise RollbackError(
+            error = RollbackError if state.differences else NotYetRestoredError
+            raise error(
                 f"{len(differences)} differences from the snapshot: " + "; ".join(differences[:10]),
                 where=environment,
                 remedy=f"{release.way_back}; docs/runbook.md, 'BROKEN'",
