@@ -3,24 +3,32 @@
 Rules:
 1. It is taken before the new version is placed anywhere in the environment, and once: later calls return the first.
 2. An environment that runs a version other than the plan's stable one has no snapshot; the release stops there.
-3. Rollback is `converge(snapshot.deployment)`.
+3. So has one where less of the stable version is there than the plan says, as when a process of it is down at this moment:
+   what is not in the snapshot is not restored.
+4. Rollback is `converge(snapshot.deployment)`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import redis
 
 from roundtrip.errors import TargetError
 from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.rollout import redis_state
 from roundtrip.rollout.deploying import describe
 from roundtrip.rollout.redis_state import Key
 
 log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -32,13 +40,24 @@ class Snapshot:
     """by key name"""
 
 
-def redis_of(release: Release, stage: str) -> redis.Redis:
-    """A client of the environment's Redis. Its address is a secret and stays in this process."""
-    return redis.Redis.from_url(
-        release.target(stage).redis_url(),
-        socket_timeout=30,
-        socket_connect_timeout=5,
-    )
+@contextmanager
+def redis_of(release: Release, stage: str) -> Iterator[redis.Redis]:
+    """A client of the environment's Redis. Its address is a secret and stays in this process.
+
+    Raises TargetError when Redis does not answer, or not as it has to.
+    """
+    url = release.target(stage).redis_url()
+    with redis.Redis.from_url(
+        url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=CONNECT_SECONDS
+    ) as client:
+        try:
+            yield client
+        except redis.RedisError as error:
+            raise TargetError(
+                f"its Redis: {type(error).__name__}: {error}",
+                where=release.environment(stage).name,
+                remedy="look whether it runs and has room; what was done is kept, and the task can be run again",
+            ) from error
 
 
 def take(release: Release, stage: str) -> Snapshot:
@@ -55,7 +74,14 @@ def take(release: Release, stage: str) -> Snapshot:
             where=environment,
             remedy="bring the environment to the plan's from_version, then release again",
         )
-    keys = redis_state.record(redis_of(release, stage))
+    if lacking := _lacking(release.plan, deployment):
+        raise TargetError(
+            f"{release.plan.from_version} is not whole: {'; '.join(lacking)}",
+            where=environment,
+            remedy="bring up what is down, or mend replicas.stable in the plan; what is missing could not be restored",
+        )
+    with redis_of(release, stage) as client:
+        keys = redis_state.record(client)
     release.ledger.append_once(
         release.id,
         "snapshot.taken",
@@ -64,6 +90,19 @@ def take(release: Release, stage: str) -> Snapshot:
     )
     log.info("%s: snapshot of %s, %d Redis keys", environment, describe(deployment), len(keys))
     return Snapshot(deployment, keys)
+
+
+def _lacking(plan: Plan, deployment: Deployment) -> list[str]:
+    """What the plan says of its stable version and is not there. More than it says is kept."""
+    found = []
+    for name, service in plan.services.items():
+        placed = deployment.get(name, plan.from_version)
+        count = placed.replicas if placed else 0
+        if count < service.replicas.stable:
+            found.append(f"{name}: expected {service.replicas.stable} processes, got {count}")
+        elif placed and service.route and placed.weight_percent < 100:
+            found.append(f"{name}: expected all of its traffic, got {placed.weight_percent} %")
+    return found
 
 
 def read(release: Release, stage: str) -> Snapshot | None:
