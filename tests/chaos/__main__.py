@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="only print what is there")
     parser.add_argument("--draw", action="store_true", help="only print what the seeds stand for")
     options = parser.parse_args()
-    seeds = [seed for part in options.seeds.split(",") for seed in _range(part)]
+    seeds = list(dict.fromkeys(seed for part in options.seeds.split(",") for seed in _range(part)))
     if options.draw:
         print("\n".join(f"{Drawn.of(seed)}\n  {Drawn.of(seed).to_json()}" for seed in seeds))
         return 0
