@@ -5,8 +5,7 @@
 Real: Airflow on its embedded PostgreSQL under supervisord, started as the product starts it; the product's sensor and
 trigger, started from the triggerer; the plan's gate `production-wave` with all its metrics and guard rails; the local
 target; one SQLite ledger for all; for each sample of each gate one request for the front door's page and one for each of
-six workers. Nothing is shared between gates: in the field each has an environment
-of its own.
+six workers. Nothing is shared between gates: in the field each has an environment of its own.
 Replaced: what the environment runs, because a thousand environments do not fit on a machine. One process stands in for
 the front door, one for each instance (`platform`), and the files of a converge are written by `ground`; all gates read
 that one environment. Its servers, Airflow's other components and PostgreSQL share the machine with the triggerer.
