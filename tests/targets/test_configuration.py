@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from roundtrip.errors import SecretError, TargetError
 from roundtrip.plan.loading import load_plan
 from roundtrip.plan.model import Variable
-from roundtrip.targets.local.configuration import Configurations
-from roundtrip.targets.local.launch import filled
+from roundtrip.targets.configuration import Configurations
+from roundtrip.targets.filling import filled
 from roundtrip.targets.local.ports import Ports, choose_ports, free_ports, is_free
 from roundtrip.targets.local.ports import given as given_ports
 from roundtrip.targets.local.servers import redis_configuration

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roundtrip.errors import StaleTokenError, TargetError
-from roundtrip.targets.local.fence import Fence
+from roundtrip.targets.fence import Fence
 
 WORKERS, TOKENS_EACH = 6, 40
 
@@ -81,7 +81,7 @@ _WORKER = f"""
 import sys
 from pathlib import Path
 from roundtrip.errors import StaleTokenError
-from roundtrip.targets.local.fence import Fence
+from roundtrip.targets.fence import Fence
 folder, number = Path(sys.argv[1]), int(sys.argv[2])
 for token in range(number + 1, {WORKERS} * {TOKENS_EACH} + 1, {WORKERS}):
     try:
@@ -94,7 +94,7 @@ for token in range(number + 1, {WORKERS} * {TOKENS_EACH} + 1, {WORKERS}):
 _HOLDER = """
 import sys
 from pathlib import Path
-from roundtrip.targets.local.fence import Fence
+from roundtrip.targets.fence import Fence
 with Fence(Path(sys.argv[1])).hold(7):
     print("holding", flush=True)
     sys.stdin.read()

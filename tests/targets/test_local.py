@@ -24,8 +24,7 @@ from roundtrip.plan.deployment import Deployment, mixed, pulled
 from roundtrip.plan.environment import Environment, LocalTargetSettings
 from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon
-from roundtrip.targets import open_target
-from roundtrip.targets.local import routing
+from roundtrip.targets import open_target, routing
 from roundtrip.targets.local.target import LocalTarget
 from tests.targets.contract import ask, clients, wave
 from tests.targets.place import SECRETS, Place, local

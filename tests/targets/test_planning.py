@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.targets.local.instances import Instance
-from roundtrip.targets.local.planning import Start, Steps, plan_steps
+from roundtrip.targets.planning import Start, Steps, plan_steps, runs
 
 SERVICES, VERSIONS, BUILDS = ("api", "workers"), ("1.0.0", "1.1.0"), ("sha256:a", "sha256:b")
 
@@ -42,12 +42,15 @@ deployments = st.lists(placements, max_size=4, unique_by=lambda p: (p.service, p
 
 def done(steps: Steps) -> list[Instance]:
     """The instances that are there when the steps were done."""
-    return [*steps.keep, *(started(start) for start in steps.start)]
+    return [*steps.keep, *(instance for start in steps.start for instance in started(start))]
 
 
-def started(start: Start) -> Instance:
+def started(start: Start) -> list[Instance]:
     p = start.placement
-    return Instance(p.service, p.version, start.number, p.bundle, p.configuration, 20_000, "/healthz", None)
+    return [
+        Instance(p.service, p.version, number, p.bundle, p.configuration, 20_000, "/healthz", None)
+        for number in start.numbers
+    ]
 
 
 @given(instances, deployments)
@@ -56,7 +59,7 @@ def test_the_steps_lead_to_what_is_desired(present, desired) -> None:
     for p in desired.placements:
         of = [i for i in after if (i.service, i.version) == (p.service, p.version)]
         assert len(of) == p.replicas
-        assert all(i.runs(p.bundle, p.configuration) for i in of)
+        assert all(runs(i, p) for i in of)
     assert len(after) == sum(p.replicas for p in desired.placements)
 
 
@@ -77,7 +80,7 @@ def test_every_instance_is_either_kept_or_retired(present, desired) -> None:
 @given(instances, deployments)
 def test_a_new_instance_never_has_the_name_of_one_that_is_there(present, desired) -> None:
     steps = plan_steps(present, desired)
-    names = [started(start).name for start in steps.start]
+    names = [instance.name for start in steps.start for instance in started(start)]
     assert len(set(names)) == len(names)
     assert not {i.name for i in present} & set(names)
 
@@ -87,10 +90,7 @@ def test_nothing_that_fits_is_retired_while_another_is_started(present, desired)
     steps = plan_steps(present, desired)
     for start in steps.start:
         p = start.placement
-        assert not any(
-            (i.service, i.version) == (p.service, p.version) and i.runs(p.bundle, p.configuration)
-            for i in steps.retire
-        )
+        assert not any((i.service, i.version) == (p.service, p.version) and runs(i, p) for i in steps.retire)
 
 
 @given(instances, deployments, st.randoms())

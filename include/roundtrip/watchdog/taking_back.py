@@ -36,7 +36,7 @@ from roundtrip.plan.model import Plan
 from roundtrip.rollout.deploying import LAPSED
 from roundtrip.rollout.leasing import PULLED
 from roundtrip.rollout.standing import pulled_back
-from roundtrip.targets.local.fence import Fence
+from roundtrip.targets.fence import Fence
 from roundtrip.targets.local.target import LocalTarget
 
 log = logging.getLogger(__name__)

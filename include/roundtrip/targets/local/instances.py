@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,12 +21,14 @@ import psutil
 from roundtrip import durable
 from roundtrip.errors import TargetError
 from roundtrip.supervision.daemon import ENDED, Daemon, Program
+from roundtrip.targets import draining, records
 from roundtrip.targets.bundles import Manifest
-from roundtrip.targets.local import ports, records
+from roundtrip.targets.local import ports
 from roundtrip.tls import trusted
 
 HEALTH_LIMIT_SECONDS = 2.0
 PROBES_AT_ONCE = 8
+LAST_LINES = 5
 INCLUDE = Path(__file__).resolve().parents[3]
 
 
@@ -50,10 +52,6 @@ class Instance:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def runs(self, bundle: str, configuration: str) -> bool:
-        """Whether it runs just this."""
-        return (self.bundle, self.configuration) == (bundle, configuration)
 
 
 @dataclass(frozen=True)
@@ -135,8 +133,39 @@ class Instances:
         self._daemon.remove(instance.name)
         (self._manifests / f"{instance.name}.json").unlink(missing_ok=True)
 
-    def logs(self, instance: Instance) -> Path:
-        return self._daemon.logs / f"{instance.name}.log"
+    def wait_until_quiet(self, instances: Collection[Instance], still: Callable[[], None]) -> bool:
+        """Whether the proxy has no connection there any more; `still` may raise to end the wait."""
+
+        def proxy() -> int:
+            return self._daemon.processes()["traefik"].pid
+
+        return draining.wait_until_quiet(
+            lambda: draining.connections(proxy(), {i.port for i in instances}), still
+        )
+
+    def last_words(self, instance: Instance) -> tuple[str, str]:
+        """Its log file, and the last lines of it."""
+        log = self._daemon.logs / f"{instance.name}.log"
+        try:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return str(log), "no log"
+        return str(log), " | ".join(lines[-LAST_LINES:])
+
+    def scraped(self, instances: Collection[Instance]) -> list[dict[str, object]]:
+        """Prometheus' file_sd format."""
+        return [
+            {
+                "targets": [f"127.0.0.1:{i.port}"],
+                "labels": {
+                    "service": i.service,
+                    "version": i.version,
+                    "instance": i.name,
+                    "__metrics_path__": i.metrics or "",
+                },
+            }
+            for i in sorted(instances)
+        ]
 
     @staticmethod
     def _read(path: Path) -> Instance | None:

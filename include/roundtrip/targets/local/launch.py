@@ -2,19 +2,18 @@
 
 So no variable is in supervisord's configuration or in an argument list. Addresses of the environment itself are filled
 in here, at each start, so that a port that had to change after a power cut changes no configuration.
-Run as `python -m roundtrip.targets.local.launch VARIABLES PLACES ARGUMENT…`; stands alone, imports nothing of Roundtrip.
+Run as `python -m roundtrip.targets.local.launch VARIABLES PLACES ARGUMENT…`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+from roundtrip.targets.filling import variables
+
 KEPT = (
     "PATH",
     "HOME",
@@ -30,28 +29,20 @@ KEPT = (
 )
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """`text` with each `{name}` replaced, once, so that a value may hold braces of its own. Raises KeyError."""
-    return PLACEHOLDER.sub(lambda match: values[match[1]], text)
-
-
 def main(arguments: list[str]) -> None:
     """Become `arguments[2:]` with the variables of `arguments[0]` added to the few that are kept."""
     kept_values: dict[str, dict[str, str]] = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     places: dict[str, str] = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
-    variables = {
-        name: filled(value["text"], {**places, **_secrets(value)}) for name, value in kept_values.items()
-    }
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    environment = {**kept, **variables, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **kept,
+        **variables(kept_values, places),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
     if service_path := os.environ.get("SERVICE_PYTHONPATH"):
         environment["PYTHONPATH"] = service_path
     os.execvpe(arguments[2], arguments[2:], environment)  # noqa: S606 - no shell is wanted
-
-
-def _secrets(value: Mapping[str, object]) -> dict[str, str]:
-    secrets = value["secrets"]
-    return {str(name): str(secret) for name, secret in secrets.items()} if isinstance(secrets, dict) else {}
 
 
 if __name__ == "__main__":

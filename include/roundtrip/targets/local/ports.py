@@ -16,7 +16,7 @@ from pathlib import Path
 
 from roundtrip import durable
 from roundtrip.errors import HostError, TargetError
-from roundtrip.targets.local import records
+from roundtrip.targets import records
 
 RANGE = range(20_000, 30_000)
 TRIES = 500

@@ -17,16 +17,17 @@ from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
+from roundtrip.targets import routing
 from roundtrip.targets.bundles import BundleStore
-from roundtrip.targets.local import routing
-from roundtrip.targets.local.configuration import Configurations
-from roundtrip.targets.local.converge import Converge, Parts
-from roundtrip.targets.local.fence import Fence
-from roundtrip.targets.local.flags import Flags
+from roundtrip.targets.configuration import Configurations
+from roundtrip.targets.converging import Converge, Parts
+from roundtrip.targets.fence import Fence
+from roundtrip.targets.flags import Flags
 from roundtrip.targets.local.infrastructure import LocalInfrastructure
-from roundtrip.targets.local.instances import Instance, Instances
-from roundtrip.targets.local.routing import Backend
+from roundtrip.targets.local.instances import Instance
+from roundtrip.targets.local.starting import StartedInstances
 from roundtrip.targets.protocol import Addresses, Progress, SecretsSource
+from roundtrip.targets.routing import Backend
 from roundtrip.toolchain.programs import node
 
 log = logging.getLogger(__name__)
@@ -54,20 +55,23 @@ class LocalTarget:
         self._home = home
         self._folder = home.environment(environment.name)
         self.infrastructure = LocalInfrastructure(self._folder, environment, secrets)
-        self._instances = Instances(self._folder, self.infrastructure.daemon)
         self._configurations = Configurations(self._folder / "configurations", plan, environment, secrets)
+        self._instances = StartedInstances(
+            self._folder,
+            self.infrastructure.daemon,
+            BundleStore(home.store),
+            self._configurations,
+            self._interpreters,
+        )
         self._flags = Flags(self._folder / "flags.json")
         self._parts = Parts(
             name=environment.name,
             folder=self._folder,
             plan=plan,
-            infrastructure=self.infrastructure,
-            store=BundleStore(home.store),
+            ground=self.infrastructure,
             fence=Fence(self._folder),
             instances=self._instances,
-            configurations=self._configurations,
             flags=self._flags,
-            interpreters=self._interpreters,
             observe=self.observe,
             healthy_limit_seconds=healthy_limit_seconds,
         )

@@ -18,14 +18,16 @@ QUIET_SECONDS = 0.3
 POLL_SECONDS = 0.05
 
 
-def wait_until_quiet(proxy: Callable[[], int], ports: Collection[int], still: Callable[[], None]) -> bool:
-    """Wait until the process `proxy()` has had no connection to any of `ports` for a moment; False when the limit
-    was reached first. `still` is called at each look and may raise to end the wait."""
+def wait_until_quiet(connections: Callable[[], int], still: Callable[[], None]) -> bool:
+    """Wait until there has been no connection for a moment; False when the limit was reached first.
+
+    `connections` tells how many of the proxy's there are; `still` is called at each look and may raise to end the wait.
+    """
     deadline = time.monotonic() + LIMIT_SECONDS
     quiet_since: float | None = None
     while (now := time.monotonic()) < deadline:
         still()
-        if connections(proxy(), ports):
+        if connections():
             quiet_since = None
         elif quiet_since is None:
             quiet_since = now

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from roundtrip import durable
 from roundtrip.errors import TargetError
-from roundtrip.targets.local import records
+from roundtrip.targets import records
 
 
 class Flags:

@@ -23,7 +23,7 @@ from roundtrip import durable
 from roundtrip.errors import SecretError, TargetError
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.model import Plan
-from roundtrip.targets.local.launch import PLACEHOLDER, filled
+from roundtrip.targets.filling import PLACEHOLDER, filled
 from roundtrip.targets.protocol import SecretsSource
 
 
