@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from sqlalchemy import create_engine, text
 
 from roundtrip.commands.airflow_api import AirflowApi
 from roundtrip.embedded.airflow import COMPONENTS, EmbeddedAirflow
+from roundtrip.embedded.heartbeats import JOBS
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_plan
@@ -106,6 +108,29 @@ def test_a_killed_component_is_back_and_healthy(airflow: EmbeddedAirflow, compon
     os.kill(pid, signal.SIGKILL)
     wait(lambda: airflow.daemon.processes()[component].pid not in (0, pid), f"{component} to be started")
     wait(lambda: airflow._unhealthy() == [], f"Airflow to be healthy without its first {component}")
+
+
+@pytest.mark.parametrize("component", ["scheduler", "triggerer"])
+def test_a_component_killed_after_the_clock_was_put_back_is_known_to_be_dead(
+    airflow: EmbeddedAirflow, component: str
+) -> None:
+    """Its last heartbeat is of an hour that comes: what it left would wait as long."""
+    engine, job_type = create_engine(airflow.postgres.url), JOBS[component]
+    newest = text("SELECT max(id) FROM job WHERE job_type = :job")
+    ahead = text("UPDATE job SET latest_heartbeat = now() + interval '1 hour' WHERE id = :id")
+    state = text("SELECT latest_heartbeat > now() FROM job WHERE id = :id")
+    with engine.begin() as connection:
+        dead = connection.execute(newest, {"job": job_type}).scalar_one()
+        os.kill(airflow.daemon.processes()[component].pid, signal.SIGKILL)
+        connection.execute(ahead, {"id": dead})
+
+    def is_of_the_past() -> bool:
+        with engine.connect() as connection:
+            return not connection.execute(state, {"id": dead}).scalar_one()
+
+    wait(is_of_the_past, f"the killed {component}'s heartbeat to be forgotten")
+    wait(lambda: airflow._unhealthy() == [], f"Airflow to be healthy with another {component}")
+    engine.dispose()
 
 
 def test_up_after_the_supervisor_was_killed_ends_what_it_left_and_starts_anew(

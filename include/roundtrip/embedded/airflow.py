@@ -5,7 +5,7 @@ Rules:
    A killed scheduler leaves workers behind: `down`, and `up` when nothing supervises, end whatever is left of this folder.
 2. The configuration is written anew by each `up` from what is here; it holds keys, so only its owner reads it.
 3. The scheduler loads what tasks import before it forks them. It and the triggerer are started anew by the `up` that
-   finds other code than they loaded.
+   finds other code than they loaded. What those before them left is dead, whatever their last heartbeat says.
 4. The scheduler is set to notice a dead task within ten seconds instead of five minutes (`docs/decisions/0002`).
 """
 
@@ -28,7 +28,7 @@ from filelock import FileLock
 
 from roundtrip import durable
 from roundtrip.embedded.postgres import EmbeddedPostgres
-from roundtrip.embedded.preloaded import code
+from roundtrip.embedded.preloaded import METADATA, code
 from roundtrip.embedded.secrets import airflow_secrets, connections_file
 from roundtrip.errors import HostError
 from roundtrip.plan.home import Home
@@ -123,10 +123,12 @@ class EmbeddedAirflow:
         end_leftovers(kinds, where=str(self._folder))
 
     def _program(self, component: str) -> Program:
-        module = "roundtrip.embedded.preloaded" if component == "scheduler" else "airflow"
+        module = "roundtrip.embedded.preloaded" if component in KEEP_CODE else "airflow"
         command = [sys.executable, "-m", module, component]
         folders = [self._root / "include" / "roundtrip", self._root / "plugins"]
-        loaded = {"ROUNDTRIP_CODE": code(folders)} if component in KEEP_CODE else {}
+        loaded = (
+            {"ROUNDTRIP_CODE": code(folders), METADATA: self.postgres.url} if component in KEEP_CODE else {}
+        )
         passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
         return Program(
             component,

@@ -1,6 +1,6 @@
 """`python -m roundtrip.embedded.preloaded COMPONENT`: becomes `airflow COMPONENT`, with what tasks import loaded before.
 
-The scheduler's executor forks a process for each task. What is loaded here none of them has to load: half a second of
+For the scheduler and the triggerer. The scheduler's executor forks a process for each task. What is loaded here none of them has to load: half a second of
 a core for each of a release's forty tasks. What was loaded stays as it was, so `code` says when to start anew.
 """
 
@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import pkgutil
 import runpy
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import roundtrip
+from roundtrip.embedded.heartbeats import JOBS, forget_coming
 
+METADATA = "ROUNDTRIP_AIRFLOW_METADATA"
+"""the variable with the address of Airflow's database; it goes by a socket and holds no secret"""
 NO_TASK_IMPORTS = ("roundtrip.commands", "roundtrip.embedded")
 
 
@@ -37,5 +42,7 @@ def code(folders: Iterable[Path]) -> str:
 
 if __name__ == "__main__":
     load()
+    if sys.argv[1] in JOBS:
+        forget_coming(os.environ[METADATA], sys.argv[1])
     # Not imported: below the DAGs nothing knows Airflow, here it is a program that is started.
     runpy.run_module("airflow", run_name="__main__", alter_sys=True)
