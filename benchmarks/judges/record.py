@@ -29,7 +29,7 @@ from roundtrip.gates.scrape import FrontDoor
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Metric
-from roundtrip.targets.local.ports import read_ports
+from roundtrip.targets.ports import read_ports
 
 INTERVAL_SECONDS = 1.0
 

@@ -22,7 +22,7 @@ from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.targets.local.instances import Instance
-from roundtrip.targets.local.ports import Ports, free_ports
+from roundtrip.targets.ports import Ports, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = "top_tier_trading_1_1_0.yaml"

@@ -32,7 +32,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roundtrip.gates.names import front_door_service
-from roundtrip.targets.local.servers import BUCKETS
+from roundtrip.targets.servers import BUCKETS
 
 SERVICES = ("api", "ops-ui", "workers", "backtester")
 VERSIONS = ("1.0.0", "1.1.0")

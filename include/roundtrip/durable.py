@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after a power cut, and that only their owner reads.
+"""Files that are whole or not there, also after a power cut, and that only their owner reads unless another mode is asked for.
 
 Written beside, synced, renamed, and the folder synced: a rename alone may leave an empty file behind.
 """
@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+PRIVATE = 0o600
+
 
 @contextmanager
-def writing(path: Path, *, beside: Path | None = None) -> Iterator[BinaryIO]:
+def writing(path: Path, *, beside: Path | None = None, mode: int = PRIVATE) -> Iterator[BinaryIO]:
     """A file to write within; `path` holds what was written once that ends without an error, and nothing new before.
 
     Its folder is made. `beside`: another folder of the same disk to write in.
@@ -26,6 +28,7 @@ def writing(path: Path, *, beside: Path | None = None) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(name).rename(path)
     finally:
@@ -33,15 +36,15 @@ def writing(path: Path, *, beside: Path | None = None) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
-def write(path: Path, text: str, *, beside: Path | None = None) -> None:
+def write(path: Path, text: str, *, beside: Path | None = None, mode: int = PRIVATE) -> None:
     """Have `path` hold `text`; its folder is made. `beside`: another folder of the same disk to write in."""
-    with writing(path, beside=beside) as file:
+    with writing(path, beside=beside, mode=mode) as file:
         file.write(text.encode("utf-8"))
 
 
-def write_json(path: Path, data: object) -> None:
+def write_json(path: Path, data: object, *, mode: int = PRIVATE) -> None:
     """`write` of `data` as JSON, the same text for the same data."""
-    write(path, json.dumps(data, sort_keys=True, indent=1) + "\n")
+    write(path, json.dumps(data, sort_keys=True, indent=1) + "\n", mode=mode)
 
 
 def sync(path: Path) -> None:

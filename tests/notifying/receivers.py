@@ -16,7 +16,7 @@ from typing import Any, cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
-from roundtrip.targets.local.ports import free_ports
+from roundtrip.targets.ports import free_ports
 
 LOOPBACK = "127.0.0.1"
 

@@ -1,7 +1,7 @@
 """A service small enough to bend: answers on HOST:PORT, drains on SIGTERM, is sick or abrupt when its bundle says so.
 
 `/slow` takes a while, `POST /die` ends the process after the request was read, `/flags` shows the flags it reads.
-What was posted is noted beside the flags file, a line for each delivery. While a file `overloaded` there names its
+What was posted is noted in DELIVERIES or beside the flags file, a line for each delivery. While a file `overloaded` there names its
 version, it does not answer its health path in time to be healthy, and all else as ever.
 """
 
@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,7 +19,9 @@ MANIFEST = json.loads((Path.cwd() / "bundle.json").read_text())
 SICK = (Path.cwd() / "sick").exists()
 ABRUPT = (Path.cwd() / "abrupt").exists()
 FLAGS = Path(os.environ["FLAGS_FILE"])
+DELIVERIES = Path(os.environ.get("DELIVERIES", FLAGS.parent))
 OVERLOADED = FLAGS.with_name("overloaded")
+PROCESS = uuid.uuid4().hex
 DRAIN_SECONDS = 5
 SLOW_SECONDS = 1.0
 
@@ -42,14 +45,14 @@ class Handler(BaseHTTPRequestHandler):
                 about = {
                     "version": MANIFEST["version"],
                     "greeting": os.environ["GREETING"],
-                    "pid": os.getpid(),
+                    "process": PROCESS,
                 }
                 self.answer(500 if SICK else 200, {**about, "door": os.environ.get("DOOR")})
 
     def do_POST(self) -> None:
         with self.server.working():
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            with (FLAGS.parent / "delivered.log").open("a") as file:
+            with (DELIVERIES / "delivered.log").open("a") as file:
                 file.write(body + "\n")
             if self.path == "/die":
                 os._exit(1)

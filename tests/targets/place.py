@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from roundtrip.plan.deployment import Deployment, Placement
-from roundtrip.plan.environment import Environment, LocalTargetSettings
+from roundtrip.plan.environment import ComposeTargetSettings, Environment, LocalTargetSettings
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_plan
 from roundtrip.plan.model import Plan
@@ -31,40 +31,72 @@ class TargetOf(Protocol):
     ) -> Target: ...
 
 
-@dataclass
-class Place:
-    """One environment, which at first runs 1.0.0."""
-
-    home: Home
-    packing: Path
-    open: TargetOf
-    plan: Plan = field(default_factory=lambda: load_plan(HERE / "plan.yaml"))
-    token: int = 0
-
-    def __post_init__(self) -> None:
-        self.environment = environment()
-        self.bundles = {
-            (service, version): self.pack(service, version)
-            for service in ("api", "workers")
-            for version in ("1.0.0", "1.1.0")
-        }
+class Packing(Protocol):
+    """How the fixture service becomes what a kind of target deploys."""
 
     def pack(self, service: str, version: str, fault: str = "") -> str:
-        """A bundle of the fixture service, in the store. `sick` never answers 200, `abrupt` ends without draining."""
-        source = self.packing / f"{service}-{version}-{fault}"
+        """Its digest. `sick` never answers 200, `abrupt` ends without draining."""
+
+    def flipped(self, digest: str) -> AbstractContextManager[None]:
+        """One byte of it differs within, where it is deployed from."""
+
+
+@dataclass
+class Bundles:
+    """Bundles in the store of a state folder."""
+
+    store: BundleStore
+    folder: Path
+
+    def pack(self, service: str, version: str, fault: str = "") -> str:
+        source = self.folder / f"{service}-{version}-{fault}"
         shutil.rmtree(source, ignore_errors=True)
         source.mkdir(parents=True)
         shutil.copy(HERE / "fixture_service.py", source / "main.py")
         if fault:
             (source / fault).touch()
         manifest = Manifest(service, version, ("{python}", "main.py"), "python", environment=("GREETING",))
-        file = self.packing / f"{source.name}.tar.gz"
+        file = self.folder / f"{source.name}.tar.gz"
         pack(source, manifest, file)
         return self.store.put(file)
 
-    @property
-    def store(self) -> BundleStore:
-        return BundleStore(self.home.store)
+    @contextmanager
+    def flipped(self, digest: str) -> Iterator[None]:
+        file = self.store.path(digest)
+        with flipped_byte(file):
+            yield
+
+
+@contextmanager
+def flipped_byte(file: Path) -> Iterator[None]:
+    """The byte in the middle of a file differs within."""
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(flipped) // 2] ^= 1
+    file.write_bytes(flipped)
+    try:
+        yield
+    finally:
+        file.write_bytes(whole)
+
+
+@dataclass
+class Place:
+    """One environment, which at first runs 1.0.0."""
+
+    home: Home
+    packing: Packing
+    open: TargetOf
+    environment: Environment
+    plan: Plan = field(default_factory=lambda: load_plan(HERE / "plan.yaml"))
+    token: int = 0
+
+    def __post_init__(self) -> None:
+        self.bundles = {
+            (service, version): self.packing.pack(service, version)
+            for service in ("api", "workers")
+            for version in ("1.0.0", "1.1.0")
+        }
 
     @property
     def folder(self) -> Path:
@@ -91,11 +123,11 @@ class Place:
         return self.target().converge(desired, self.next_token())
 
 
-def environment() -> Environment:
+def environment(target: LocalTargetSettings | ComposeTargetSettings) -> Environment:
     return Environment(
         name=ENVIRONMENT,
         stage="staging",
-        target=LocalTargetSettings(kind="local"),
+        target=target,
         configuration={"DOOR": "{front_door}/for/{redis_password}"},
         secrets_connection="fixture",
         signing_connection="fixture",
@@ -109,7 +141,9 @@ def local(environment: Environment, plan: Plan, home: Home, secrets: Mapping[str
 @contextmanager
 def standing_place(folder: Path, **changes: object) -> Iterator[Place]:
     """A place of the local target that is up; `changes` to its fields."""
-    made = replace(Place(Home(folder / "home"), folder / "packing", local), **changes)
+    home = Home(folder / "home")
+    packing = Bundles(BundleStore(home.store), folder / "packing")
+    made = replace(Place(home, packing, local, environment(LocalTargetSettings(kind="local"))), **changes)
     target = made.target()
     assert isinstance(target, LocalTarget)
     target.infrastructure.up()

@@ -18,9 +18,9 @@ from roundtrip.plan.loading import load_plan
 from roundtrip.plan.model import Variable
 from roundtrip.targets.configuration import Configurations
 from roundtrip.targets.filling import filled
-from roundtrip.targets.local.ports import Ports, choose_ports, free_ports, is_free
-from roundtrip.targets.local.ports import given as given_ports
-from roundtrip.targets.local.servers import redis_configuration
+from roundtrip.targets.ports import Ports, choose_ports, free_ports, is_free
+from roundtrip.targets.ports import given as given_ports
+from roundtrip.targets.servers import redis_configuration
 from tests.targets.place import HERE, SECRETS, environment
 
 PLACES = {"front_door": "http://127.0.0.1:20001", "redis_port": "20002"}
@@ -164,8 +164,8 @@ def test_a_port_of_another_environment_is_not_given_though_nobody_listens(tmp_pa
 
 def test_a_password_that_was_accepted_before_a_rotation_is_accepted_after_it(tmp_path: Path) -> None:
     ports = Ports(1, 2, 3, 4, 5)
-    before = redis_configuration(ports, tmp_path, "old", "")
-    after = redis_configuration(ports, tmp_path, "new", before)
-    assert redis_configuration(ports, tmp_path, "old", after) == after
+    before = redis_configuration("127.0.0.1", ports.redis, str(tmp_path), "old", "")
+    after = redis_configuration("127.0.0.1", ports.redis, str(tmp_path), "new", before)
+    assert redis_configuration("127.0.0.1", ports.redis, str(tmp_path), "old", after) == after
     assert after.count("#") == 2
     assert "old" not in after

@@ -23,11 +23,12 @@ from roundtrip.errors import RoundtripError, StaleTokenError, TargetError
 from roundtrip.plan.deployment import Deployment, mixed, pulled
 from roundtrip.plan.environment import Environment, LocalTargetSettings
 from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_plan
 from roundtrip.supervision.daemon import Daemon
 from roundtrip.targets import open_target, routing
 from roundtrip.targets.local.target import LocalTarget
 from tests.targets.contract import ask, clients, wave
-from tests.targets.place import SECRETS, Place, local
+from tests.targets.place import HERE, SECRETS, Place, local
 
 pytestmark = pytest.mark.integration
 BACK_LIMIT_SECONDS = 20
@@ -217,7 +218,9 @@ def test_no_secret_is_in_an_argument_list_or_a_readable_file(place: Place) -> No
 
 def test_a_version_that_does_not_become_healthy_is_ended_since_it_may_take_work(place: Place) -> None:
     before = of(place)._instances.all()
-    sick = replace(place.placement("workers", "1.1.0", 2), bundle=place.pack("workers", "1.1.0", "sick"))
+    sick = replace(
+        place.placement("workers", "1.1.0", 2), bundle=place.packing.pack("workers", "1.1.0", "sick")
+    )
     started: list[str] = []
     with pytest.raises(TargetError, match=r"workers-1\.1\.0-1, workers-1\.1\.0-2 did not become healthy"):
         place.target().converge(
@@ -250,7 +253,11 @@ def test_no_client_request_fails_though_the_service_ends_without_draining(place:
     stable = place.whole("1.0.0")
     abrupt = [
         Deployment(
-            (replace(stable.of("api")[0], replicas=count, bundle=place.pack("api", "1.0.0", "abrupt")),)
+            (
+                replace(
+                    stable.of("api")[0], replicas=count, bundle=place.packing.pack("api", "1.0.0", "abrupt")
+                ),
+            )
         )
         for count in (1, 2)
     ]
@@ -318,7 +325,7 @@ def test_the_stand_in_for_github_runs_where_the_configuration_names_it(tmp_path:
         signing_connection="fixture",
     )
     secrets = {**SECRETS, "GITHUB_ID": "id-of-the-app", "GITHUB_SECRET": "secret-of-the-app"}
-    plan = Place(Home(tmp_path / "home"), tmp_path / "packing", local).plan
+    plan = load_plan(HERE / "plan.yaml")
     target = open_target(here, plan, Home(tmp_path / "home"), lambda _: secrets)
     assert isinstance(target, LocalTarget)
     target.infrastructure.up()
@@ -403,6 +410,7 @@ from pathlib import Path
 from roundtrip.errors import StaleTokenError
 from roundtrip.plan.deployment import Deployment
 from roundtrip.plan.home import Home
+from roundtrip.plan.loading import load_plan
 from roundtrip.plan.loading import load_plan
 from tests.targets.place import HERE, SECRETS, environment, local
 target = local(environment(), load_plan(HERE / "plan.yaml"), Home(Path(sys.argv[1])), SECRETS)

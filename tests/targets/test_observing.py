@@ -11,7 +11,7 @@ from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.plan.loading import load_plan
 from roundtrip.targets.flags import Flags
 from roundtrip.targets.local.instances import Instance
-from roundtrip.targets.local.target import deployment_of
+from roundtrip.targets.observing import deployment_of
 from roundtrip.targets.routing import Backend, render
 from tests.targets.place import HERE
 

@@ -22,6 +22,27 @@ class LocalTargetSettings(Part):
     kind: Literal["local"]
 
 
+class ComposeTargetSettings(Part):
+    """Containers of a Docker Engine: images by digest from a registry, Traefik and a Redis of its own, on loopback."""
+
+    kind: Literal["compose"]
+    engine: Annotated[
+        str,
+        Field(
+            pattern=r"^unix:///.+$", description="the engine's socket; this process has to be allowed to it"
+        ),
+    ] = "unix:///var/run/docker.sock"
+    registry: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?$",
+            description="host, port and path that a service's name is put after: <registry>/<service>@sha256:…",
+        ),
+    ]
+    traefik_image: str = "docker.io/library/traefik:v3.7"
+    redis_image: str = "docker.io/library/redis:7-bookworm"
+
+
 class GateTimes(Part):
     """What this environment changes in a gate of the plan, because its traffic is another. None: as the plan says."""
 
@@ -149,7 +170,7 @@ class Environment(Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,60}$")]
     stage: Literal["staging", "production"]
-    target: Annotated[LocalTargetSettings, Field(discriminator=None)]
+    target: Annotated[LocalTargetSettings | ComposeTargetSettings, Field(discriminator="kind")]
     configuration: Annotated[
         dict[str, str],
         Field(

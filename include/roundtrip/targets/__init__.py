@@ -20,7 +20,16 @@ def _local(environment: Environment, plan: Plan, home: Home, secrets: SecretsSou
     return LocalTarget(environment, plan, home, secrets)
 
 
-KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {"local": _local}
+def _compose(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
+    from roundtrip.targets.compose.target import ComposeTarget
+
+    return ComposeTarget(environment, plan, home, secrets)
+
+
+KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {
+    "local": _local,
+    "compose": _compose,
+}
 
 
 def open_target(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:

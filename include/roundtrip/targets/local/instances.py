@@ -21,9 +21,8 @@ import psutil
 from roundtrip import durable
 from roundtrip.errors import TargetError
 from roundtrip.supervision.daemon import ENDED, Daemon, Program
-from roundtrip.targets import draining, records
+from roundtrip.targets import draining, ports, records
 from roundtrip.targets.bundles import Manifest
-from roundtrip.targets.local import ports
 from roundtrip.tls import trusted
 
 HEALTH_LIMIT_SECONDS = 2.0

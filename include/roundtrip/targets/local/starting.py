@@ -18,9 +18,9 @@ from pathlib import Path
 from roundtrip.errors import TargetError
 from roundtrip.plan.deployment import Placement
 from roundtrip.supervision.daemon import Daemon
+from roundtrip.targets import ports
 from roundtrip.targets.bundles import BundleStore, Manifest
 from roundtrip.targets.configuration import Configurations
-from roundtrip.targets.local import ports
 from roundtrip.targets.local.instances import Instance, Instances, Unpacked
 from roundtrip.targets.planning import Start
 

@@ -1,0 +1,268 @@
+"""What an environment stands on: a network, Traefik and Redis, as containers of one Compose project.
+
+Rules:
+1. `up` may be called at any time; it starts what is missing and changes nothing else. Instances that ran before a power
+   cut are started again by the engine, and those that `down` has stopped by `up`.
+2. `revive` brings up what was up before, without asking for a secret: a gate that pulls traffic has none.
+3. Redis syncs every write, and accepts every password it was ever given, so that a rollback may go back to the
+   configuration of before a rotation.
+4. What is published is on loopback only. Secrets are in files that only their owner reads, never in an argument list.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from roundtrip import durable
+from roundtrip.errors import HostError
+from roundtrip.plan.environment import ComposeTargetSettings, Environment
+from roundtrip.targets.answering import answers, redis_answers
+from roundtrip.targets.compose.engine import asking, connect
+from roundtrip.targets.compose.overlay import ENVIRONMENT, FLAGS_FOLDER, INSIDE_HOST, Place, slug
+from roundtrip.targets.compose.program import Compose
+from roundtrip.targets.ports import Ports, choose_ports, read_ports
+from roundtrip.targets.protocol import Addresses, SecretsSource
+from roundtrip.targets.servers import (
+    configured,
+    redis_configuration,
+    redis_password,
+    traefik_configuration,
+)
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+READY_LIMIT_SECONDS = 30
+ALONE_LIMIT_SECONDS = 180
+STOP_SECONDS = 10
+LAST_LINES = 5
+POLL_SECONDS = 0.1
+INSIDE = {"front": 8000, "internal": 8001, "traefik": 8002}
+"""ports of Traefik's container"""
+REDIS_PORT = 6379
+
+
+class ComposeInfrastructure:
+    """The infrastructure of one environment; its files are in `folder`."""
+
+    def __init__(
+        self, folder: Path, environment: Environment, settings: ComposeTargetSettings, secrets: SecretsSource
+    ) -> None:
+        self.folder = folder
+        self.environment = environment
+        self.engine = settings.engine
+        self._settings = settings
+        self._secrets = secrets
+
+    @property
+    def name(self) -> str:
+        return slug(self.environment.name)
+
+    @property
+    def proxy(self) -> str:
+        """Traefik's container."""
+        return f"{self.name}-traefik"
+
+    @property
+    def flags_file(self) -> Path:
+        """In a folder of its own, which every instance sees."""
+        return self.folder / "flags" / "flags.json"
+
+    @property
+    def place(self) -> Place:
+        return Place(self.environment.name, str(self.flags_file.parent), self.name)
+
+    def up(self) -> Addresses:
+        """Start what is missing and wait until it answers. Raises HostError, TargetError, SecretError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.flags_file.parent.mkdir(exist_ok=True)
+        with self._alone():
+            password = redis_password(self._secrets, self.environment.secrets_connection)
+            ports = choose_ports(self.folder / "ports.json", is_running=self._is_running())
+            file = self.folder / "infrastructure.yaml"
+            durable.write_json(file, self._project(ports, self._configure(password)))
+            Compose(self.engine, self.name, (file,), {}).up()
+            self._start_stopped()
+            self._wait({**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)})
+        return self.addresses()
+
+    def revive(self) -> None:
+        """Have what was up before up again, as it was. Raises HostError, TargetError when it never was."""
+        ports = self.ports()
+        self._start_stopped(of_services=False)
+        self._wait(self._answering(ports))
+
+    def down(self) -> None:
+        """Stop every container of the environment; they stay, and so does its data."""
+        if not self.folder.exists():
+            return
+        with self._alone(), asking(self.engine):
+            for container in self._containers():
+                container.stop(timeout=STOP_SECONDS)
+
+    def remove(self) -> None:
+        """Remove every container and the network; data and configurations stay in the folder."""
+        with self._alone(), asking(self.engine):
+            for container in self._containers():
+                container.remove(force=True, v=True)
+            for network in self._client.networks.list(names=[f"^{self.name}$"]):
+                network.remove()
+
+    def is_up(self) -> bool:
+        return (self.folder / "ports.json").exists() and self._is_running()
+
+    def ports(self) -> Ports:
+        """The ports chosen by `up`. Raises TargetError when it was never up."""
+        return read_ports(self.folder / "ports.json")
+
+    def addresses(self) -> Addresses:
+        ports = self.ports()
+        return Addresses(
+            front_door=f"http://127.0.0.1:{ports.front_door}",
+            internal=f"http://127.0.0.1:{ports.internal}",
+            proxy_metrics=f"{self.api()}/metrics",
+            scrape_file=self.folder / "scrape.json",
+        )
+
+    def api(self) -> str:
+        """Address of Traefik's API."""
+        return f"http://127.0.0.1:{self.ports().proxy}"
+
+    def places(self) -> dict[str, str]:
+        """What `{name}` in the environment's configuration stands for, as a container sees it."""
+        return {
+            "front_door": self.addresses().front_door,
+            "internal": f"http://{self.proxy}:{INSIDE['internal']}",
+            "redis_host": f"{self.name}-redis",
+            "redis_port": str(REDIS_PORT),
+        }
+
+    def redis_url(self) -> str:
+        """Address and password of the environment's Redis."""
+        password = redis_password(self._secrets, self.environment.secrets_connection)
+        return f"redis://:{password}@127.0.0.1:{self.ports().redis}/0"
+
+    def dynamic_file(self) -> Path:
+        """Traefik's routes; it sees a file that is renamed into this place at once."""
+        return self.folder / "traefik" / "dynamic" / "routes.yaml"
+
+    @cached_property
+    def _client(self) -> DockerClient:
+        return connect(self.engine)
+
+    def _containers(self) -> list[Container]:
+        found: list[Container] = self._client.containers.list(
+            all=True, filters={"label": f"{ENVIRONMENT}={self.environment.name}"}, ignore_removed=True
+        )
+        return found
+
+    def _is_running(self) -> bool:
+        with asking(self.engine):
+            return any(c.name == self.proxy and c.status == "running" for c in self._containers())
+
+    def _start_stopped(self, *, of_services: bool = True) -> None:
+        own = {self.proxy, f"{self.name}-redis"}
+        with asking(self.engine):
+            for container in self._containers():
+                if container.status in ("exited", "created") and (of_services or container.name in own):
+                    container.start()
+
+    def _configure(self, password: str) -> Mapping[str, Mapping[str, str]]:
+        """Traefik's and Redis' own files written; labels that differ when a file differs, so that Compose replaces it."""
+        routes = self.dynamic_file().parent
+        routes.mkdir(parents=True, exist_ok=True, mode=0o700)
+        entry_points = {name: f"{INSIDE_HOST}:{port}" for name, port in INSIDE.items()}
+        traefik = traefik_configuration(entry_points, f"{FLAGS_FOLDER}/dynamic")
+        file = self.folder / "redis" / "redis.conf"
+        file.parent.mkdir(exist_ok=True, mode=0o700)
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        redis = redis_configuration(INSIDE_HOST, REDIS_PORT, FLAGS_FOLDER, password, before)
+        return {
+            "traefik": configured(self.folder / "traefik" / "traefik.yaml", traefik),
+            "redis": configured(file, redis),
+        }
+
+    def _project(self, ports: Ports, written: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        """The Compose file of the infrastructure."""
+
+        def service(
+            name: str, image: str, command: list[str], published: Mapping[int, int]
+        ) -> dict[str, Any]:
+            mounted = {"type": "bind", "source": str(self.folder / name), "target": FLAGS_FOLDER}
+            return {
+                "image": image,
+                "container_name": f"{self.name}-{name}",
+                "command": command,
+                "entrypoint": [],
+                "user": f"{os.getuid()}:{os.getgid()}",
+                "restart": "unless-stopped",
+                "labels": {ENVIRONMENT: self.environment.name, **written[name]},
+                "ports": [f"127.0.0.1:{outside}:{inside}" for inside, outside in published.items()],
+                "volumes": [mounted],
+                "networks": ["environment"],
+                "cap_drop": ["ALL"],
+                "security_opt": ["no-new-privileges:true"],
+            }
+
+        outside = {"front": ports.front_door, "internal": ports.internal, "traefik": ports.proxy}
+        published = {INSIDE[name]: port for name, port in outside.items()}
+        traefik = ["traefik", f"--configfile={FLAGS_FOLDER}/traefik.yaml"]
+        redis = ["redis-server", f"{FLAGS_FOLDER}/redis.conf"]
+        return {
+            "services": {
+                "traefik": service("traefik", self._settings.traefik_image, traefik, published),
+                "redis": service("redis", self._settings.redis_image, redis, {REDIS_PORT: ports.redis}),
+            },
+            "networks": {"environment": {"name": self.name}},
+        }
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Held while containers are started or ended, so that two calls do not undo each other's work."""
+        lock = FileLock(self.folder / "up.lock", timeout=ALONE_LIMIT_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise HostError(
+                f"another one has been starting or ending it for {ALONE_LIMIT_SECONDS} s",
+                where=self.environment.name,
+                remedy="wait for it, then try again",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
+        """How each shows that it is there, without a secret."""
+        return {
+            "redis": lambda: redis_answers(ports.redis, None),
+            "traefik": lambda: answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
+        }
+
+    def _wait(self, waiting: Mapping[str, Callable[[], bool]]) -> None:
+        deadline = time.monotonic() + READY_LIMIT_SECONDS
+        for name, is_there in waiting.items():
+            while not is_there():
+                if time.monotonic() > deadline:
+                    raise HostError(
+                        f"{name} did not answer within {READY_LIMIT_SECONDS} s: {self._last_words(name)}",
+                        where=self.environment.name,
+                        remedy=f"see docker logs {self.name}-{name}",
+                    )
+                time.sleep(POLL_SECONDS)
+
+    def _last_words(self, name: str) -> str:
+        with asking(self.engine):
+            found = [c for c in self._containers() if c.name == f"{self.name}-{name}"]
+            said = b"".join(c.logs(tail=LAST_LINES) for c in found)
+        return " | ".join(said.decode(errors="replace").splitlines()) or "it said nothing"
