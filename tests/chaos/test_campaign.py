@@ -13,8 +13,8 @@ from tests.chaos.stage import Stage
 
 pytestmark = pytest.mark.end_to_end
 
-SEEDS = range(1000, 1020)
-"""Others than the campaign's own, so that together they are more."""
+SEEDS = range(1000, 1018)
+"""Others than the campaign's own, so that together they are more; with the draws that are kept, twenty."""
 
 
 @pytest.mark.parametrize("drawn", [*regressions(), *map(Drawn.of, SEEDS)], ids=str)

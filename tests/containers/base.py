@@ -1,4 +1,9 @@
-"""A base image with Python, made of the interpreter that runs the tests: its library, what it is linked with, and a shell."""
+"""A small image with Python 3, made of what runs the tests, because images cannot be pulled everywhere.
+
+It is made from nothing: the interpreter below `sys.base_prefix`, its standard library, `/bin/sh` and the libraries
+that `ldd` names for them. Everything is moved to where any other image has it, so an image is the same to a test
+whether the interpreter is a distribution's or was built in somebody's home.
+"""
 
 from __future__ import annotations
 
@@ -9,84 +14,107 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import docker
 from docker.errors import ImageNotFound
 
-NAME = "roundtrip-test-base:python"
-SHELL = Path("/bin/dash")
-NOT_NEEDED = (
-    "test",
-    "tests",
-    "idlelib",
-    "ensurepip",
-    "tkinter",
-    "turtledemo",
-    "lib2to3",
-    "site-packages",
-    "__pycache__",
+REPOSITORY = "roundtrip-test-base"
+TAG = "python"
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+LEFT_OUT = re.compile(
+    r"test|tests|idlelib|ensurepip|tkinter|turtledemo|lib2to3|pydoc_data|site-packages|dist-packages"
+    r"|config-.*|_tkinter.*|_test.*|_ctypes_test.*|_xxtestfuzz.*|.*\.opt-[12]\.pyc"
 )
-LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
-USERS = "root:x:0:0:root:/:/bin/sh\nservice:x:10001:10001:service:/tmp:/bin/sh\n"
-"""Redis and others ask who they are."""
-LIBRARIES = ("libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0")
-"""of the C library, which other programs than the interpreter are linked with"""
+"""Names within the standard library that no service of a test imports; they are nine tenths of it."""
+
+LIBRARY = re.compile(r"^\s+(\S+) => (/\S+) \(", re.MULTILINE)
+LOADER = re.compile(r"^\s+(/\S+) \(", re.MULTILINE)
+
+FILES = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n",
+    "etc/group": "root:x:0:\nnogroup:x:65534:\n",
+    "etc/nsswitch.conf": "hosts: files dns\n",
+}
 
 
 def base_image(client: docker.DockerClient) -> str:
-    """Its name in the engine; made when it is not there."""
+    """The name of the image, which the engine has after this."""
+    name = f"{REPOSITORY}:{TAG}"
     try:
-        client.images.get(NAME)
+        client.images.get(name)
     except ImageNotFound:
         with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-            _pack(Path(file.name))
-            repository, _, tag = NAME.partition(":")
-            client.api.import_image_from_file(file.name, repository=repository, tag=tag)
-    return NAME
+            _write(Path(file.name))
+            client.api.import_image_from_file(file.name, REPOSITORY, TAG, changes=['CMD ["python3"]'])
+        client.images.get(name)
+    return name
 
 
-def _pack(file: Path) -> None:
-    interpreter = Path(sys.executable).resolve()
+def _write(file: Path) -> None:
+    """The root file system, as a tar file."""
+    interpreter = (Path(sys.base_prefix) / "bin" / f"python{VERSION}").resolve()
+    shell = Path("/bin/sh").resolve()
     library = Path(sysconfig.get_path("stdlib"))
-    extensions = sorted((library / "lib-dynload").glob("*.so"))
-    linked = {path for program in (interpreter, SHELL, *extensions) for path in _linked(program)}
-    c_library = next(path for path in linked if path.name == "libc.so.6")
-    linked |= {found for name in LIBRARIES if (found := c_library.with_name(name)).exists()}
-    with tarfile.open(file, "w", dereference=True) as archive:
-        archive.add(interpreter, str(interpreter))
-        archive.add(library, str(library), filter=_needed)
-        for path in sorted(linked):
-            archive.add(path, str(path))
-        archive.add(SHELL, "/bin/sh")
-        _link(archive, "/usr/local/bin/python3", str(interpreter))
-        _folder(archive, "/tmp", 0o1777)
-        _text(archive, "/etc/passwd", USERS)
+    extensions = [path for path in library.glob("lib-dynload/*.so") if not LEFT_OUT.fullmatch(path.name)]
+    with tarfile.open(file, "w", dereference=True) as tar:
+        _add_folder(tar, "root", 0o700)
+        _add_folder(tar, "tmp", 0o1777)
+        for name, text in FILES.items():
+            _add_text(tar, name, text)
+        tar.add(shell, "bin/sh", filter=_everybody_reads)
+        tar.add(interpreter, f"usr/local/bin/python{VERSION}", filter=_everybody_reads)
+        _add_link(tar, "usr/local/bin/python3", f"python{VERSION}")
+        tar.add(library, f"usr/local/lib/python{VERSION}", filter=_needed)
+        for name, path in linked([interpreter, shell, *extensions]).items():
+            tar.add(path, name, filter=_everybody_reads)
 
 
-def _needed(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if Path(entry.name).name in NOT_NEEDED else entry
+def linked(programs: Iterable[Path]) -> dict[str, Path]:
+    """The libraries that programs are linked to, by their place in the image.
+
+    The loader is where the programs say, by its full path. All others are in a folder that it always looks into,
+    wherever the machine has them.
+    """
+    said = subprocess.run(
+        ["ldd", *map(str, programs)],
+        capture_output=True,
+        text=True,
+        check=False,  # it fails if one of them is linked to nothing, which is fine
+    ).stdout
+    places = {f"usr/lib/{name}": Path(path) for name, path in LIBRARY.findall(said)}
+    return places | {path.lstrip("/"): Path(path) for path in LOADER.findall(said)}
 
 
-def _linked(program: Path) -> list[Path]:
-    """What the loader loads for it; nothing for a program that is linked statically."""
-    said = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False).stdout
-    return [Path(path) for path in LIBRARY.findall(said)]
+def _needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if LEFT_OUT.fullmatch(Path(member.name).name) else _everybody_reads(member)
 
 
-def _link(archive: tarfile.TarFile, name: str, to: str) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = tarfile.SYMTYPE, to
-    archive.addfile(entry)
+def _everybody_reads(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Times stay, or the byte code beside the sources would count as out of date."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+    return member
 
 
-def _folder(archive: tarfile.TarFile, name: str, mode: int) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode = tarfile.DIRTYPE, mode
-    archive.addfile(entry)
+def _add_folder(tar: tarfile.TarFile, name: str, mode: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.type = tarfile.DIRTYPE
+    member.mode = mode
+    tar.addfile(member)
 
 
-def _text(archive: tarfile.TarFile, name: str, text: str) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(text.encode())
-    archive.addfile(entry, io.BytesIO(text.encode()))
+def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(text.encode())
+    tar.addfile(member, io.BytesIO(text.encode()))
+
+
+def _add_link(tar: tarfile.TarFile, name: str, to: str) -> None:
+    member = tarfile.TarInfo(name)
+    member.type = tarfile.SYMTYPE
+    member.linkname = to
+    tar.addfile(member)

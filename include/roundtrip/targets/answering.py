@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import httpx
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from roundtrip.tls import trusted
+
+ONCE = Retry(NoBackoff(), 0)
 
 
 def answers(url: str) -> bool:
@@ -20,7 +24,7 @@ def answers(url: str) -> bool:
 def redis_answers(port: int, password: str | None) -> bool:
     """Whether Redis lets us in; without a password, whether it is there to ask for one."""
     try:
-        with redis.Redis(port=port, password=password, socket_timeout=1) as client:
+        with redis.Redis(port=port, password=password, socket_timeout=1, retry=ONCE) as client:
             return bool(client.execute_command("PING"))
     except redis.AuthenticationError:
         return password is None

@@ -2,26 +2,26 @@
 
 Rules:
 1. What an instance is and how it is, the engine says: labels, state, health. No file of ours is asked.
-2. An image is pulled by its digest, and only when the engine does not have it: a rollback needs no registry.
-3. Compose makes containers, one at a time, each with a port of its own; they are ended one by one, so that the proxy can
+2. Compose makes containers, one at a time, each with a port of its own; they are ended one by one, so that the proxy can
    be drained of just these first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from roundtrip import durable
-from roundtrip.errors import TargetError
 from roundtrip.plan.deployment import Placement
 from roundtrip.targets import draining, ports
 from roundtrip.targets.compose import overlay
 from roundtrip.targets.compose.connections import open_connections
 from roundtrip.targets.compose.engine import asking, connect
+from roundtrip.targets.compose.images import reference, verified
 from roundtrip.targets.compose.infrastructure import ComposeInfrastructure
 from roundtrip.targets.compose.overlay import Member
 from roundtrip.targets.compose.program import Compose
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from docker.models.images import Image
 
 UP = ("running", "restarting", "paused")
-GONE = ("dead", "removing")
-STOP_SECONDS = 10
+NEVER_UP = ("created", "dead", "removing")
+"""states of a container that was never started, or that its engine could not make whole or remove"""
+PROJECT = "com.docker.compose.project"
 STOPS_AT_ONCE = 16
 LAST_LINES = 5
 ID_LETTERS = 12
@@ -82,46 +83,44 @@ class Containers:
         images = {}
         for p in sorted(placements):
             self._configurations.file(p.configuration)
-            images[p] = self._image(p)
+            images[p] = verified(self._client, self._registry, p)
         return partial(self._start, images)
 
     def all(self) -> list[ContainerInstance]:
-        return sorted(_instance(c) for c in self._containers())
+        return self._those()
 
     def running(self) -> list[ContainerInstance]:
-        return sorted(_instance(c) for c in self._containers() if c.status == "running")
+        return self._those(status=["running"])
 
     def healthy(self, among: Collection[ContainerInstance] | None = None) -> list[ContainerInstance]:
         """Those that run and whose health check was right the last time."""
-        found = sorted(_instance(c) for c in self._containers() if _is_healthy(c))
+        found = self._those(status=["running"], health=["healthy"])
         return found if among is None else [i for i in found if i in set(among)]
 
     def lost(self) -> list[ContainerInstance]:
-        """What the engine could not make whole, or not remove."""
-        return sorted(_instance(c) for c in self._containers() if c.status in GONE)
+        """What the engine could not make whole, start or remove."""
+        return self._those(status=NEVER_UP)
 
     def idle(self, among: Collection[ContainerInstance]) -> list[ContainerInstance]:
-        up = {_instance(c) for c in self._containers() if c.status in UP}
+        up = set(self._those(status=UP))
         return [i for i in among if i not in up]
 
     def ensure(self, instance: ContainerInstance) -> None:
-        container = self._container(instance)
+        """Have it running; for one that runs the engine has nothing to do."""
+        container = self._container(instance.id)
         if container is not None and container.status not in UP:
             with asking(instance.name):
                 container.start()
 
     def begin_stop(self, instance: ContainerInstance) -> None:
-        """The engine sends SIGTERM, and SIGKILL after STOP_SECONDS; that it has ended is seen by who looks."""
-        container = self._container(instance)
+        """The engine sends SIGTERM, and SIGKILL after the grace that the platform's file gives it."""
+        container = self._container(instance.id)
         if container is not None:
-            self._stopping.submit(container.stop, timeout=STOP_SECONDS)
+            self._stopping.submit(container.stop)
 
     def forget(self, instance: ContainerInstance) -> None:
         """Remove the ended container."""
-        container = self._container(instance)
-        if container is not None:
-            with asking(instance.name):
-                container.remove(v=True, force=True)
+        self._remove(instance.id)
 
     def wait_until_quiet(self, instances: Collection[ContainerInstance], still: Callable[[], None]) -> bool:
         """Whether the proxy has no connection there any more."""
@@ -133,7 +132,7 @@ class Containers:
         return draining.wait_until_quiet(connections, still)
 
     def last_words(self, instance: ContainerInstance) -> tuple[str, str]:
-        container, where = self._container(instance), f"docker logs {instance.name}"
+        container, where = self._container(instance.id), f"docker logs {instance.name}"
         if container is None:
             return where, "the container is gone"
         with asking(instance.name):
@@ -151,92 +150,81 @@ class Containers:
         ]
 
     def tidy(self) -> None:
-        """Files of sets that have no container left; images stay for the next rollback."""
-        used = {c.labels.get("com.docker.compose.project") for c in self._containers()}
+        """Remove the files of sets that have no container left; images stay for the next rollback."""
+        used = {c["Labels"].get(PROJECT) for c in self._listed()}
         for folder in self._folder.glob("*"):
             if folder.name not in used:
-                for file in folder.iterdir():
-                    file.unlink(missing_ok=True)
-                folder.rmdir()
+                shutil.rmtree(folder)
 
     @cached_property
     def _client(self) -> DockerClient:
         return connect(self._ground.engine)
 
-    def _containers(self) -> list[Container]:
-        """Every container of this environment's services; one that is removed meanwhile is not there."""
+    def _those(self, **filters: Sequence[str]) -> list[ContainerInstance]:
+        return sorted(_instance(c) for c in self._listed(**filters))
+
+    def _listed(self, **filters: Sequence[str]) -> list[Mapping[str, Any]]:
+        """This environment's services, in one answer of the engine (its API, GET /containers/json)."""
         labels = [f"{overlay.ENVIRONMENT}={self._ground.environment.name}", overlay.SERVICE]
         with asking(self._ground.engine):
-            return self._client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
-
-    def _container(self, instance: ContainerInstance) -> Container | None:
-        return next((c for c in self._containers() if c.id == instance.id), None)
-
-    def _image(self, p: Placement) -> Image:
-        """The image of this digest in the engine, which is this version of this service."""
-        image = self._found(p) or self._pulled(p)
-        has = (image.labels.get(overlay.TITLE), image.labels.get(overlay.REVISION))
-        if has != (p.service, p.version):
-            raise TargetError(
-                f"the bundle is {has[0]} {has[1]}, expected {p.service} {p.version}",
-                where=self._reference(p),
-                remedy="deploy the image of this version",
+            found: list[Mapping[str, Any]] = self._client.api.containers(
+                all=True,
+                filters={"label": labels, **{name: list(values) for name, values in filters.items()}},
             )
-        return image
+        return found
 
-    def _reference(self, p: Placement) -> str:
-        return f"{self._registry}/{p.service}@{p.bundle}"
+    def _container(self, identity: str) -> Container | None:
+        """None when it is gone."""
+        from docker.errors import NotFound
 
-    def _found(self, p: Placement) -> Image | None:
-        from docker.errors import ImageNotFound
-
-        with asking(self._reference(p)):
+        with asking(self._ground.engine):
             try:
-                return self._client.images.get(self._reference(p))
-            except ImageNotFound:
+                return self._client.containers.get(identity)
+            except NotFound:
                 return None
 
-    def _pulled(self, p: Placement) -> Image:
-        with asking(self._reference(p)):
-            return self._client.images.pull(f"{self._registry}/{p.service}", tag=p.bundle)
+    def _remove(self, identity: str) -> None:
+        container = self._container(identity)
+        if container is not None:
+            with asking(str(container.name)):
+                container.remove(v=True, force=True)
 
     def _start(self, images: Mapping[Placement, Image], start: Start) -> list[ContainerInstance]:
-        p = start.placement
-        name = overlay.set_name(self._ground.environment.name, p)
-        section = overlay.section_of(images[p].labels, self._reference(p))
-        variables = self._configurations.variables(p.configuration, self._ground.places())
+        """One after another: each is laid over with a port of its own, which those before it are not given."""
+        p, ground = start.placement, self._ground
+        name = overlay.set_name(ground.environment.name, p)
+        image = reference(self._registry, p)
+        section = overlay.section_of(images[p].labels, image)
+        variables = self._configurations.variables(p.configuration, ground.places())
         platform, laid_over = self._folder / name / "compose.yaml", self._folder / name / "overlay.yaml"
         durable.write_json(platform, overlay.platform_file(p.service, section))
-        compose = Compose(self._ground.engine, name, (platform, laid_over), variables)
+        compose = Compose(ground.engine, name, (platform, laid_over), variables)
+        for never in self._of_set(name, status=NEVER_UP):
+            self._remove(never["Id"])  # Compose would try to start them again
         before = {i.id for i in self.all()}
         for _ in start.numbers:
-            member = Member(p, self._reference(p), section, variables, self._free_port())
-            durable.write(laid_over, overlay.overlay(self._ground.place, member))
-            compose.add(p.service, count=self._size(name) + 1)
+            member = Member(p, image, section, variables, self._free_port())
+            durable.write(laid_over, overlay.overlay(ground.place, member))
+            compose.add(p.service, count=len(self._of_set(name)) + 1)
         return [i for i in self.all() if i.id not in before]
 
-    def _size(self, project: str) -> int:
-        return sum(c.labels.get("com.docker.compose.project") == project for c in self._containers())
+    def _of_set(self, project: str, **filters: Sequence[str]) -> list[Mapping[str, Any]]:
+        return [c for c in self._listed(**filters) if c["Labels"].get(PROJECT) == project]
 
     def _free_port(self) -> int:
         given = ports.given(self._ground.folder.parent) | {i.port for i in self.all()}
         return ports.free_ports(1, avoid=given)[0]
 
 
-def _is_healthy(container: Container) -> bool:
-    health: dict[str, Any] = container.attrs["State"].get("Health") or {}
-    return container.status == "running" and health.get("Status") == "healthy"
-
-
-def _instance(container: Container) -> ContainerInstance:
-    labels = container.labels
+def _instance(listed: Mapping[str, Any]) -> ContainerInstance:
+    labels = listed["Labels"]
     return ContainerInstance(
         labels[overlay.SERVICE],
         labels[overlay.VERSION],
         int(labels[overlay.NUMBER]),
         labels[overlay.BUNDLE],
         labels[overlay.CONFIGURATION],
-        str(container.name),
+        listed["Names"][0].lstrip("/"),
         int(labels[overlay.PORT]),
-        str(container.id),
+        listed["Id"],
     )

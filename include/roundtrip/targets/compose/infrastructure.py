@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +73,11 @@ class ComposeInfrastructure:
         return f"{self.name}-traefik"
 
     @property
+    def redis(self) -> str:
+        """Redis' container."""
+        return f"{self.name}-redis"
+
+    @property
     def flags_file(self) -> Path:
         """In a folder of its own, which every instance sees."""
         return self.folder / "flags" / "flags.json"
@@ -98,8 +103,8 @@ class ComposeInfrastructure:
     def revive(self) -> None:
         """Have what was up before up again, as it was. Raises HostError, TargetError when it never was."""
         ports = self.ports()
-        self._start_stopped(of_services=False)
-        self._wait(self._answering(ports))
+        if self._start_stopped({self.proxy, self.redis}):
+            self._wait(self._answering(ports))
 
     def down(self) -> None:
         """Stop every container of the environment; they stay, and so does its data."""
@@ -142,7 +147,7 @@ class ComposeInfrastructure:
         return {
             "front_door": self.addresses().front_door,
             "internal": f"http://{self.proxy}:{INSIDE['internal']}",
-            "redis_host": f"{self.name}-redis",
+            "redis_host": self.redis,
             "redis_port": str(REDIS_PORT),
         }
 
@@ -169,12 +174,17 @@ class ComposeInfrastructure:
         with asking(self.engine):
             return any(c.name == self.proxy and c.status == "running" for c in self._containers())
 
-    def _start_stopped(self, *, of_services: bool = True) -> None:
-        own = {self.proxy, f"{self.name}-redis"}
+    def _start_stopped(self, names: Collection[str] | None = None) -> int:
+        """Start what was stopped (of `names`, or of all); how many there were."""
         with asking(self.engine):
-            for container in self._containers():
-                if container.status in ("exited", "created") and (of_services or container.name in own):
-                    container.start()
+            stopped = [
+                c
+                for c in self._containers()
+                if c.status in ("exited", "created") and (names is None or c.name in names)
+            ]
+            for container in stopped:
+                container.start()
+        return len(stopped)
 
     def _configure(self, password: str) -> Mapping[str, Mapping[str, str]]:
         """Traefik's and Redis' own files written; labels that differ when a file differs, so that Compose replaces it."""

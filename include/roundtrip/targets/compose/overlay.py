@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ TITLE, REVISION = "org.opencontainers.image.title", "org.opencontainers.image.ve
 NUMBER = "com.docker.compose.container-number"
 INSIDE_HOST = "0.0.0.0"  # noqa: S104 - of the container
 INSIDE_PORT = 8000
+PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 FLAGS_FOLDER = "/run/roundtrip"
 HEALTH: Mapping[str, Any] = {"interval": "1s", "timeout": "3s", "retries": 3, "start_period": "60s"}
 """how often the image's own health check is run"""
@@ -99,7 +101,7 @@ def overlay(place: Place, member: Member) -> str:
     """What is laid over the platform's section to have this instance."""
     p = member.placement
     taken_off = [f"    {key}: !reset null" for key in NOT_OF_THE_PLATFORM if key in member.section]
-    added = [f"    {key}: {json.dumps(value)}" for key, value in _added(place, member).items()]
+    added = [f"    {key}: {_flow(value)}" for key, value in _added(place, member).items()]
     port = json.dumps([f"127.0.0.1:{member.port}:{INSIDE_PORT}"])
     network = json.dumps({"name": place.network, "external": True})
     lines = [
@@ -112,6 +114,16 @@ def overlay(place: Place, member: Member) -> str:
         f"  environment: {network}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _flow(value: object) -> str:
+    """As YAML: it reads JSON, but for a character that JSON escapes as two halves."""
+
+    def whole(pair: re.Match[str]) -> str:
+        character = json.loads('"' + pair[0] + '"')
+        return f"\\U{ord(character):08x}"
+
+    return PAIR.sub(whole, json.dumps(value))
 
 
 def _added(place: Place, member: Member) -> dict[str, Any]:
