@@ -21,6 +21,7 @@ from roundtrip.targets.protocol import Target
 HERE = Path(__file__).parent
 SECRETS = {"REDIS_PASSWORD": "redispassword", "GREETING": "hello-from-a-secret"}
 ENVIRONMENT = "fixture_staging"
+LOCAL = LocalTargetSettings(kind="local")
 
 
 class TargetOf(Protocol):
@@ -130,7 +131,7 @@ class Place:
         return self.target().converge(desired, self.next_token())
 
 
-def environment(target: LocalTargetSettings | ComposeTargetSettings) -> Environment:
+def environment(target: LocalTargetSettings | ComposeTargetSettings = LOCAL) -> Environment:
     return Environment(
         name=ENVIRONMENT,
         stage="staging",
@@ -150,7 +151,7 @@ def standing_place(folder: Path, **changes: object) -> Iterator[Place]:
     """A place of the local target that is up; `changes` to its fields."""
     home = Home(folder / "home")
     packing = Bundles(BundleStore(home.store), folder / "packing")
-    made = replace(Place(home, packing, local, environment(LocalTargetSettings(kind="local"))), **changes)
+    made = replace(Place(home, packing, local, environment()), **changes)
     target = made.target()
     assert isinstance(target, LocalTarget)
     target.infrastructure.up()
