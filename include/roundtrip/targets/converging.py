@@ -203,7 +203,7 @@ class Converge(Generic[I]):
         routed = {url for backend in routing.read(self._parts.ground.api()) for url in backend.urls}
         self._end([i for i in wanted if i.url not in routed])
         raise TargetError(
-            f"{', '.join(map(_told, missing))} did not become healthy within "
+            f"{', '.join(i.name for i in missing)} did not become healthy within "
             f"{self._parts.healthy_limit_seconds:g} s: {tail}",
             where=self._parts.name,
             remedy=f"see {log}; what served before still serves",
@@ -271,10 +271,6 @@ class Converge(Generic[I]):
 
     def _obey(self) -> None:
         self._parts.fence.obey(self._token)
-
-
-def _told(instance: Instance) -> str:
-    return f"{instance.service} {instance.version} ({instance.name})"
 
 
 def _is_of(instance: Instance, p: Placement) -> bool:
