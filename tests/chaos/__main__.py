@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from roundtrip.commands.prepare import ROOT
@@ -13,6 +15,8 @@ from tests.chaos.faults import CannotBeHadError
 from tests.chaos.stage import stage
 
 HOME = ROOT / ".roundtrip" / "chaos"
+RECORDED = Path(__file__).parent / "recorded.jsonl"
+"""what the campaign came to, seed by seed, and at which revision"""
 
 
 def main() -> int:
@@ -22,6 +26,11 @@ def main() -> int:
         "--seeds", default="0-199", help="one, from-to with both included, or several of these with commas"
     )
     parser.add_argument("--home", type=Path, default=HOME)
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="where they are kept and gone on with; results.jsonl in the home when left out",
+    )
     parser.add_argument("--report", action="store_true", help="only print what is there")
     parser.add_argument("--draw", action="store_true", help="only print what the seeds stand for")
     options = parser.parse_args()
@@ -29,7 +38,7 @@ def main() -> int:
     if options.draw:
         print("\n".join(f"{Drawn.of(seed)}\n  {Drawn.of(seed).to_json()}" for seed in seeds))
         return 0
-    results = options.home / "results.jsonl"
+    results = options.results or options.home / "results.jsonl"
     done = {one.seed for one in kept(results)}
     left = [seed for seed in seeds if seed not in done]
     if left and not options.report:
@@ -42,11 +51,17 @@ def main() -> int:
                 except CannotBeHadError as error:
                     print(f"  left out: {error}", flush=True)
                     continue
-                keep(results, result)
+                keep(results, replace(result, revision=_revision()))
                 print(f"  {_line(result)}", flush=True)
     asked = [one for one in kept(results) if one.seed in seeds]
     print(report(asked))
     return int(any(one.violations for one in asked))
+
+
+def _revision() -> str:
+    """Of the product that is tested."""
+    told = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _range(part: str) -> range:

@@ -97,6 +97,8 @@ class Result:
     requests: int
     failed: int
     violations: tuple[str, ...]
+    revision: str = ""
+    """of the product"""
 
 
 def run(stage: Stage, drawn: Drawn) -> Result:

@@ -15,7 +15,14 @@ from roundtrip.errors import ArtefactError, HostError, TargetError
 from roundtrip.plan.deployment import Placement
 from roundtrip.targets.compose.connections import remotes
 from roundtrip.targets.compose.engine import meaning
-from roundtrip.targets.compose.overlay import Member, Place, overlay, section_of, set_name
+from roundtrip.targets.compose.overlay import (
+    Member,
+    Place,
+    overlay,
+    require_health_check,
+    section_of,
+    set_name,
+)
 
 PLACED = Placement("api", "1.1.0", 1, "sha256:" + "a" * 64, "hmac-sha256:" + "b" * 64, 100)
 PLACE = Place("staging", "/state/flags", "staging")
@@ -52,6 +59,27 @@ def test_another_configuration_of_one_version_is_another_set() -> None:
 def test_a_section_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ArtefactError, match=r"label io\.roundtrip\.compose: expected"):
         section_of({"io.roundtrip.compose": text}, "registry/api")
+
+
+@pytest.mark.parametrize(
+    ("image", "section"),
+    [
+        ({}, {}),
+        ({}, {"healthcheck": {"disable": True}}),
+        ({"Healthcheck": {}}, {"healthcheck": {"disable": True}}),
+    ],
+)
+def test_a_service_without_a_health_check_is_refused(image: dict, section: dict) -> None:
+    with pytest.raises(ArtefactError, match="has no health check, so it would never get traffic"):
+        require_health_check(image, section, "registry/api")
+
+
+@pytest.mark.parametrize(
+    ("image", "section"),
+    [({"Healthcheck": {"Test": ["CMD", "true"]}}, {}), ({}, {"healthcheck": {"test": ["CMD", "true"]}})],
+)
+def test_a_health_check_of_the_image_or_of_the_platforms_file_will_do(image: dict, section: dict) -> None:
+    require_health_check(image, section, "registry/api")
 
 
 @pytest.mark.parametrize(

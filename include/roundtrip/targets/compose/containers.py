@@ -31,7 +31,6 @@ from roundtrip.targets.planning import Start
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
-    from docker.models.images import Image
 
 UP = ("running", "restarting", "paused")
 NEVER_UP = ("created", "dead", "removing")
@@ -80,11 +79,14 @@ class Containers:
 
     def prepare(self, placements: Collection[Placement]) -> Callable[[Start], list[ContainerInstance]]:
         """What starts instances of these, their images there. Raises ArtefactError, TargetError, HostError."""
-        images = {}
+        sections: dict[Placement, Mapping[str, Any]] = {}
         for p in sorted(placements):
             self._configurations.file(p.configuration)
-            images[p] = verified(self._client, self._registry, p)
-        return partial(self._start, images)
+            image, name = verified(self._client, self._registry, p), reference(self._registry, p)
+            section = overlay.section_of(image.labels, name)
+            overlay.require_health_check(image.attrs["Config"], section, name)
+            sections[p] = section
+        return partial(self._start, sections)
 
     def all(self) -> list[ContainerInstance]:
         return self._those()
@@ -189,12 +191,14 @@ class Containers:
             with asking(str(container.name)):
                 container.remove(v=True, force=True)
 
-    def _start(self, images: Mapping[Placement, Image], start: Start) -> list[ContainerInstance]:
+    def _start(
+        self, sections: Mapping[Placement, Mapping[str, Any]], start: Start
+    ) -> list[ContainerInstance]:
         """One after another: each is laid over with a port of its own, which those before it are not given."""
         p, ground = start.placement, self._ground
         name = overlay.set_name(ground.environment.name, p)
         image = reference(self._registry, p)
-        section = overlay.section_of(images[p].labels, image)
+        section = sections[p]
         variables = self._configurations.variables(p.configuration, ground.places())
         platform, laid_over = self._folder / name / "compose.yaml", self._folder / name / "overlay.yaml"
         durable.write_json(platform, overlay.platform_file(p.service, section))

@@ -78,6 +78,17 @@ def section_of(labels: Mapping[str, str], where: str) -> dict[str, Any]:
     return section
 
 
+def require_health_check(image: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+    """Raises ArtefactError for a service that nobody could call healthy. `image` is its configuration (`Config`)."""
+    own, test = section.get("healthcheck"), (image.get("Healthcheck") or {}).get("Test") or ["NONE"]
+    if own.get("disable") if own else test[0] == "NONE":
+        raise ArtefactError(
+            "has no health check, so it would never get traffic",
+            where=where,
+            remedy="give its Dockerfile a HEALTHCHECK, or its section of the Compose file a healthcheck",
+        )
+
+
 def platform_file(service: str, section: Mapping[str, Any]) -> dict[str, Any]:
     """The platform's Compose file, with this service alone."""
     return {"services": {service: {"image": "scratch", **section}}}
@@ -109,6 +120,7 @@ def overlay(place: Place, member: Member) -> str:
         f"  {json.dumps(p.service)}:",
         *taken_off,
         f"    ports: !override {port}",
+        "    networks: !override [environment]",
         *added,
         "networks:",
         f"  environment: {network}",
@@ -145,7 +157,6 @@ def _added(place: Place, member: Member) -> dict[str, Any]:
             PORT: str(member.port),
         },
         "volumes": [flags],
-        "networks": ["environment"],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
     }
