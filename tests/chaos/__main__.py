@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -15,8 +16,6 @@ from tests.chaos.faults import CannotBeHadError
 from tests.chaos.stage import stage
 
 HOME = ROOT / ".roundtrip" / "chaos"
-RECORDED = Path(__file__).parent / "recorded.jsonl"
-"""what the campaign came to, seed by seed, and at which revision"""
 
 
 def main() -> int:
@@ -41,6 +40,9 @@ def main() -> int:
     results = options.results or options.home / "results.jsonl"
     done = {one.seed for one in kept(results)}
     left = [seed for seed in seeds if seed not in done]
+    # Also where it was started in the background, or is ended by whoever started it: what runs is ended in order.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if left and not options.report:
         with stage(options.home) as here:
             for seed in left:
