@@ -61,9 +61,13 @@ def main() -> int:
 
 
 def _revision() -> str:
-    """Of the product that is tested."""
-    told = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
+    """Of the product that is tested; `-dirty` when it is not as it was committed."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run(
+        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "include", "plugins"], check=False)
+    return f"{head}-dirty" if changed.returncode else head
 
 
 def _range(part: str) -> range:
