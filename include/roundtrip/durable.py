@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after a power cut, and that only their owner reads unless another mode is asked for.
+"""Files that are whole or not there, also after a power cut. Only their owner reads them unless another mode is given.
 
 Written beside, synced, renamed, and the folder synced: a rename alone may leave an empty file behind.
 """

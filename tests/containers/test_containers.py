@@ -15,6 +15,7 @@ from docker.models.images import Image
 
 from tests.containers.fixtures import *  # noqa: F403
 from tests.containers.registry import Registry
+from tests.targets.place import flipped_byte
 
 pytestmark = pytest.mark.integration
 
@@ -142,12 +143,9 @@ def test_an_image_that_was_pushed_is_the_same_when_it_is_pulled_by_its_digest(
 
 def test_an_image_is_refused_when_a_byte_of_a_layer_has_changed_in_the_registry(pushed: Pushed) -> None:
     pushed.remove()
-    whole = pushed.last_layer.read_bytes()
-    middle = len(whole) // 2
-    pushed.last_layer.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
     digest = f"sha256:{pushed.last_layer.parent.name}"
-    assert pushed.pull() == [f"filesystem layer verification failed for digest {digest}"]
-    with pytest.raises(ImageNotFound):
-        pushed.client.images.get(pushed.reference)
-    pushed.last_layer.write_bytes(whole)
+    with flipped_byte(pushed.last_layer):
+        assert pushed.pull() == [f"filesystem layer verification failed for digest {digest}"]
+        with pytest.raises(ImageNotFound):
+            pushed.client.images.get(pushed.reference)
     assert pushed.pull() == []

@@ -16,6 +16,9 @@ from tests.containers.servers import redis_image, traefik_image
 from tests.targets.images import Images
 from tests.targets.place import Place, environment
 
+HEALTHY_LIMIT_SECONDS = 10
+"""An engine asks for a container's health once a second, with a process of its own."""
+
 
 @pytest.fixture(scope="module")
 def standing(
@@ -35,7 +38,13 @@ def standing(
         redis_image=redis_image(docker_client, base_image_name, folder),
     )
     packing = Images(docker_client, registry_server, base_image_name, folder / "packing")
-    made = Place(Home(folder / "home"), packing, compose, environment(settings))
+    made = Place(
+        Home(folder / "home"),
+        packing,
+        compose,
+        environment(settings),
+        healthy_limit_seconds=HEALTHY_LIMIT_SECONDS,
+    )
     target = made.target()
     assert isinstance(target, ComposeTarget)
     target.infrastructure.up()
@@ -46,4 +55,6 @@ def standing(
 
 
 def compose(environment: Environment, plan: Plan, home: Home, secrets: Mapping[str, str]) -> ComposeTarget:
-    return ComposeTarget(environment, plan, home, lambda _: secrets, healthy_limit_seconds=10)
+    return ComposeTarget(
+        environment, plan, home, lambda _: secrets, healthy_limit_seconds=HEALTHY_LIMIT_SECONDS
+    )

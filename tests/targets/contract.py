@@ -96,7 +96,7 @@ def test_a_bundle_with_one_flipped_byte_is_refused_and_nothing_changes(place: Pl
     process = ask(place)["process"]
     with (
         place.packing.flipped(place.bundles["api", "1.1.0"]),
-        pytest.raises(ArtefactError, match=r"sha256:[0-9a-f]+"),
+        pytest.raises(ArtefactError, match=place.packing.refused),
     ):
         place.converge(place.whole("1.1.0").with_flags({"new-page": True}))
     assert place.target().observe() == place.whole("1.0.0")
@@ -122,7 +122,9 @@ def test_a_version_that_does_not_become_healthy_gets_no_traffic_and_is_ended(pla
     stable, process = place.whole("1.0.0"), ask(place)["process"]
     sick = replace(place.placement("api", "1.1.0"), bundle=place.packing.pack("api", "1.1.0", "sick"))
     desired = Deployment((*stable.of("workers"), sick), {"new-page": True})
-    with pytest.raises(TargetError, match=r"api.1.1.0.* did not become healthy within [0-9]+ s"):
+    with pytest.raises(
+        TargetError, match=rf"api.1.1.0.* did not become healthy within {place.healthy_limit_seconds} s"
+    ):
         place.converge(desired)
     assert ask(place)["process"] == process
     observed = place.target().observe()

@@ -43,6 +43,7 @@ class Images:
     registry: Registry
     base: str
     folder: Path
+    refused: str = r"is not what its digest says: .* for digest sha256:[0-9a-f]+"
 
     def __post_init__(self) -> None:
         """What all of them have in common is built once."""

@@ -21,6 +21,7 @@ from roundtrip.targets.protocol import Target
 HERE = Path(__file__).parent
 SECRETS = {"REDIS_PASSWORD": "redispassword", "GREETING": "hello-from-a-secret"}
 ENVIRONMENT = "fixture_staging"
+HEALTHY_LIMIT_SECONDS = 5
 LOCAL = LocalTargetSettings(kind="local")
 
 
@@ -34,6 +35,9 @@ class TargetOf(Protocol):
 
 class Packing(Protocol):
     """How the fixture service becomes what a kind of target deploys."""
+
+    refused: str
+    """pattern of what is said of one with a flipped byte"""
 
     def pack(self, service: str, version: str, fault: str = "") -> str:
         """Its digest. `sick` never answers 200, `abrupt` ends without draining."""
@@ -51,6 +55,7 @@ class Bundles:
 
     store: BundleStore
     folder: Path
+    refused: str = r"expected sha256:[0-9a-f]+, got sha256:[0-9a-f]+"
 
     def pack(self, service: str, version: str, fault: str = "") -> str:
         source = self.folder / f"{service}-{version}-{fault}"
@@ -97,6 +102,7 @@ class Place:
     open: TargetOf
     environment: Environment
     plan: Plan = field(default_factory=lambda: load_plan(HERE / "plan.yaml"))
+    healthy_limit_seconds: int = HEALTHY_LIMIT_SECONDS
     token: int = 0
 
     def __post_init__(self) -> None:
@@ -143,7 +149,9 @@ def environment(target: LocalTargetSettings | ComposeTargetSettings = LOCAL) -> 
 
 
 def local(environment: Environment, plan: Plan, home: Home, secrets: Mapping[str, str]) -> LocalTarget:
-    return LocalTarget(environment, plan, home, lambda _: secrets, healthy_limit_seconds=5)
+    return LocalTarget(
+        environment, plan, home, lambda _: secrets, healthy_limit_seconds=HEALTHY_LIMIT_SECONDS
+    )
 
 
 @contextmanager

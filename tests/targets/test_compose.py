@@ -62,14 +62,14 @@ def test_a_container_whose_process_ended_is_back_by_itself_at_its_own_port(
     place: Place, docker_client: docker.DockerClient
 ) -> None:
     desired = place.whole("1.0.0")
-    [before] = [i for i in of(place)._containers.all() if i.service == "api"]
+    [before] = [i for i in of(place)._instances.all() if i.service == "api"]
     with pytest.raises(httpx.HTTPError):
         httpx.post(f"http://127.0.0.1:{before.port}/die", content="", trust_env=False)
     wait(
         lambda: docker_client.containers.get(before.id).attrs["RestartCount"] > 0, "the container to be back"
     )
     wait(lambda: place.target().observe() == desired, "its health")
-    assert before in of(place)._containers.all()
+    assert before in of(place)._instances.all()
     assert ask(place)["version"] == "1.0.0"
 
 
@@ -96,7 +96,7 @@ def test_the_platforms_own_section_says_how_a_service_is_run(
     digest = place.packing.pack("api", "1.1.0", section=section)
     desired = Deployment((replace(place.placement("api", "1.1.0"), bundle=digest),))
     assert place.converge(desired) == desired
-    [made] = of(place)._containers.all()
+    [made] = of(place)._instances.all()
     attributes = docker_client.containers.get(made.id).attrs
     assert "OF_THE_PLATFORM=yes" in attributes["Config"]["Env"]
     assert attributes["Config"]["StopTimeout"] == 7

@@ -16,7 +16,7 @@ from roundtrip.plan.deployment import Placement
 from roundtrip.targets.compose.connections import remotes
 from roundtrip.targets.compose.engine import meaning
 from roundtrip.targets.compose.overlay import (
-    Member,
+    NewInstance,
     Place,
     overlay,
     require_health_check,
@@ -29,7 +29,7 @@ PLACE = Place("staging", "/state/flags", "staging")
 
 
 def laid_over(variables: dict[str, str]) -> dict:
-    text = overlay(PLACE, Member(PLACED, "registry/api@sha256:a", {}, variables, 20_001))
+    text = overlay(PLACE, NewInstance(PLACED, "registry/api@sha256:a", {}, variables, 20_001))
     yaml = YAML(typ="rt")
     return yaml.load(text)["services"]["api"]
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roundtrip.plan.deployment import Deployment, Placement
+from roundtrip.targets.instances import Start
 from roundtrip.targets.local.instances import Instance
-from roundtrip.targets.planning import Start, Steps, plan_steps, runs
+from roundtrip.targets.planning import Steps, plan_steps, runs
 
 SERVICES, VERSIONS, BUILDS = ("api", "workers"), ("1.0.0", "1.1.0"), ("sha256:a", "sha256:b")
 

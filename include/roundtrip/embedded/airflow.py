@@ -126,9 +126,8 @@ class EmbeddedAirflow:
         module = "roundtrip.embedded.preloaded" if component in KEEP_CODE else "airflow"
         command = [sys.executable, "-m", module, component]
         folders = [self._root / "include" / "roundtrip", self._root / "plugins"]
-        loaded = (
-            {"ROUNDTRIP_CODE": code(folders), METADATA: self.postgres.url} if component in KEEP_CODE else {}
-        )
+        kept = {"ROUNDTRIP_CODE": code(folders), METADATA: self.postgres.url}
+        loaded = kept if component in KEEP_CODE else {}
         passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
         return Program(
             component,

@@ -15,11 +15,11 @@ FORGET = text("UPDATE job SET latest_heartbeat = now() WHERE job_type = :job AND
 """By the database's own clock, as of now: they are dead when that is old."""
 
 
-def forget_coming(metadata: str, component: str) -> int:
-    """Put the heartbeats of this component that are to come to now; how many there were. `metadata` is a PostgreSQL URL."""
+def forget_coming(metadata: str, component: str) -> None:
+    """Put the heartbeats of this component that are to come to now. `metadata` is a PostgreSQL URL."""
     engine = create_engine(metadata)
     try:
         with engine.begin() as connection:
-            return connection.execute(FORGET, {"job": JOBS[component]}).rowcount
+            connection.execute(FORGET, {"job": JOBS[component]})
     finally:
         engine.dispose()

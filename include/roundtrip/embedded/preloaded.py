@@ -1,7 +1,8 @@
 """`python -m roundtrip.embedded.preloaded COMPONENT`: becomes `airflow COMPONENT`, with what tasks import loaded before.
 
-For the scheduler and the triggerer. The scheduler's executor forks a process for each task. What is loaded here none of them has to load: half a second of
+The scheduler's executor forks a process for each task. What is loaded here none of them has to load: half a second of
 a core for each of a release's forty tasks. What was loaded stays as it was, so `code` says when to start anew.
+The triggerer forks nothing and loads by itself what it needs; both take those before them for dead.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ def code(folders: Iterable[Path]) -> str:
 
 
 if __name__ == "__main__":
-    load()
-    if sys.argv[1] in JOBS:
-        forget_coming(os.environ[METADATA], sys.argv[1])
+    component = sys.argv[1]
+    if component != "triggerer":
+        load()
+    if component in JOBS:
+        forget_coming(os.environ[METADATA], component)
     # Not imported: below the DAGs nothing knows Airflow, here it is a program that is started.
     runpy.run_module("airflow", run_name="__main__", alter_sys=True)

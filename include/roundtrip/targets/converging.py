@@ -17,10 +17,9 @@ It is the same for every kind of target; what an instance is, and what it stands
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Generic, Protocol
+from typing import Generic
 
 from roundtrip import durable
 from roundtrip.errors import TargetError
@@ -29,12 +28,15 @@ from roundtrip.plan.model import Plan
 from roundtrip.targets import routing
 from roundtrip.targets.fence import Fence
 from roundtrip.targets.flags import Flags
-from roundtrip.targets.planning import I, Instance, Start, Steps, plan_steps
-from roundtrip.targets.protocol import Addresses, Progress
+from roundtrip.targets.infrastructure import LoopbackInfrastructure
+from roundtrip.targets.instances import Instance, Instances, InstanceT, Start
+from roundtrip.targets.observing import observed
+from roundtrip.targets.planning import Steps, plan_steps
+from roundtrip.targets.protocol import Progress
 from roundtrip.targets.routing import Backend
 
 END_LIMIT_SECONDS = 20
-"""for an instance that was told to end; what supervises it kills it after its own 10 s"""
+"""for an instance that was told to end; what supervises it kills it after its own time to end, 10 s by default"""
 SERVING_PATIENCE_SECONDS = 3
 """for an instance that serves already and does not answer its health path"""
 SETTLE_LIMIT_SECONDS = 10
@@ -42,90 +44,29 @@ SETTLE_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.1
 
 
-class Ground(Protocol):
-    """What an environment stands on."""
-
-    def revive(self) -> None:
-        """Have what was up before up again, without a secret. Raises HostError, TargetError when it never was."""
-
-    def addresses(self) -> Addresses: ...
-
-    def api(self) -> str:
-        """Address of Traefik's API."""
-
-    def dynamic_file(self) -> Path:
-        """Traefik's routes."""
-
-
-class Instances(Protocol[I]):
-    """The instances of one environment. All but `prepare` may be called again at any time."""
-
-    def prepare(self, placements: Collection[Placement]) -> Callable[[Start], list[I]]:
-        """What starts instances of these placements, once each bundle was verified and its configuration found.
-
-        Raises ArtefactError, TargetError before anything is started.
-        """
-
-    def all(self) -> list[I]:
-        """Every instance that is known, sorted."""
-
-    def running(self) -> list[I]:
-        """Those that are up, healthy or not."""
-
-    def healthy(self, among: Collection[I] | None = None) -> list[I]:
-        """Those (of all, or of `among`) that are up and healthy, sorted."""
-
-    def lost(self) -> list[I]:
-        """Those that cannot come up again."""
-
-    def idle(self, among: Collection[I]) -> list[I]:
-        """Those of `among` that have ended, and are not being started again."""
-
-    def ensure(self, instance: I) -> None:
-        """Have an instance that was started before running."""
-
-    def begin_stop(self, instance: I) -> None:
-        """Tell it to end, gently first."""
-
-    def forget(self, instance: I) -> None:
-        """Take an ended instance off the records."""
-
-    def wait_until_quiet(self, instances: Collection[I], still: Callable[[], None]) -> bool:
-        """Wait until the proxy has no request open there any more; False when its limit was reached first.
-
-        `still` is called at each look and may raise to end the wait.
-        """
-
-    def last_words(self, instance: I) -> tuple[str, str]:
-        """Where its log is, and the end of it."""
-
-    def scraped(self, instances: Collection[I]) -> list[dict[str, object]]:
-        """Where their metrics are, in Prometheus' file_sd format."""
-
-    def tidy(self) -> None:
-        """Remove what was prepared and is of no more use."""
-
-
 @dataclass(frozen=True)
-class Parts(Generic[I]):
+class Parts(Generic[InstanceT]):
     """What a converge works with; all of one environment."""
 
-    name: str
-    folder: Path
     plan: Plan
-    ground: Ground
+    infrastructure: LoopbackInfrastructure
     fence: Fence
-    instances: Instances[I]
+    instances: Instances[InstanceT]
     flags: Flags
-    observe: Callable[[], Deployment]
     healthy_limit_seconds: float
 
 
-class Converge(Generic[I]):
+def observe(parts: Parts[InstanceT]) -> Deployment:
+    """What runs now. Raises TargetError, HostError."""
+    return observed(parts.instances, parts.infrastructure.api(), parts.flags)
+
+
+class Converge(Generic[InstanceT]):
     """One converge of one environment, for one token."""
 
-    def __init__(self, parts: Parts[I], desired: Deployment, token: int, progress: Progress) -> None:
+    def __init__(self, parts: Parts[InstanceT], desired: Deployment, token: int, progress: Progress) -> None:
         self._parts = parts
+        self._environment = parts.infrastructure.environment.name
         self._desired = desired
         self._token = token
         self._say = progress
@@ -133,7 +74,7 @@ class Converge(Generic[I]):
     def run(self) -> Deployment:
         """The nine steps; what was observed at the end. Raises StaleTokenError, ArtefactError, TargetError."""
         self._take_the_place()
-        self._parts.ground.revive()
+        self._parts.infrastructure.revive()
         steps = plan_steps(self._parts.instances.all(), self._desired, self._parts.instances.lost())
         start = self._parts.instances.prepare({s.placement for s in steps.start})
         self._switch_flags(self._parts.flags.without_new(self._desired.flags))
@@ -145,21 +86,23 @@ class Converge(Generic[I]):
         return self._compare(wanted)
 
     def _take_the_place(self) -> None:
-        self._parts.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._parts.infrastructure.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._parts.fence.hold(self._token):
             pass
-        self._say(f"{self._parts.name}: acting for token {self._token}")
+        self._say(f"{self._environment}: acting for token {self._token}")
 
     def _switch_flags(self, flags: Mapping[str, bool]) -> None:
         with self._parts.fence.hold(self._token):
             self._parts.flags.write(flags)
 
-    def _start(self, steps: Steps[I], starting: Callable[[Start], list[I]]) -> list[I]:
+    def _start(
+        self, steps: Steps[InstanceT], starting: Callable[[Start], list[InstanceT]]
+    ) -> list[InstanceT]:
         """The new instances, started; those that are kept are ensured to run."""
         for instance in steps.keep:
             with self._parts.fence.hold(self._token):
                 self._parts.instances.ensure(instance)
-        fresh: list[I] = []
+        fresh: list[InstanceT] = []
         for start in steps.start:
             with self._parts.fence.hold(self._token):
                 started = starting(start)
@@ -168,7 +111,7 @@ class Converge(Generic[I]):
                 self._say(f"started {instance.name}")
         return fresh
 
-    def _wait_until_healthy(self, wanted: Sequence[I]) -> None:
+    def _wait_until_healthy(self, wanted: Sequence[InstanceT]) -> None:
         serving, began = self._serving(), time.monotonic()
         missing = set(wanted)
         while missing := missing - set(self._parts.instances.healthy(missing)):
@@ -187,43 +130,43 @@ class Converge(Generic[I]):
             time.sleep(POLL_SECONDS)
         self._say(f"{len(wanted)} instances are healthy")
 
-    def _serving(self) -> set[I]:
+    def _serving(self) -> set[InstanceT]:
         """Those that run and have traffic."""
         routed = {
             url
-            for backend in routing.read(self._parts.ground.api())
+            for backend in routing.read(self._parts.infrastructure.api())
             if backend.weight_percent
             for url in backend.urls
         }
         return {i for i in self._parts.instances.running() if i.url in routed}
 
-    def _give_up(self, wanted: Sequence[I], missing: Sequence[I]) -> None:
+    def _give_up(self, wanted: Sequence[InstanceT], missing: Sequence[InstanceT]) -> None:
         """End what has no traffic: a new worker that is sick would go on taking work from the queue."""
         log, tail = self._parts.instances.last_words(missing[0])
-        routed = {url for backend in routing.read(self._parts.ground.api()) for url in backend.urls}
+        routed = {url for backend in routing.read(self._parts.infrastructure.api()) for url in backend.urls}
         self._end([i for i in wanted if i.url not in routed])
         raise TargetError(
             f"{', '.join(i.name for i in missing)} did not become healthy within "
             f"{self._parts.healthy_limit_seconds:g} s: {tail}",
-            where=self._parts.name,
+            where=self._environment,
             remedy=f"see {log}; what served before still serves",
         )
 
-    def _route(self, wanted: Sequence[I]) -> None:
+    def _route(self, wanted: Sequence[InstanceT]) -> None:
         backends = [
             Backend(p.service, p.version, p.weight_percent, tuple(i.url for i in wanted if _is_of(i, p)))
             for p in self._desired.placements
         ]
         with self._parts.fence.hold(self._token):
-            routing.write(self._parts.ground.dynamic_file(), self._parts.plan, backends)
+            routing.write(self._parts.infrastructure.dynamic_file(), self._parts.plan, backends)
             durable.write_json(
-                self._parts.ground.addresses().scrape_file, self._parts.instances.scraped(wanted)
+                self._parts.infrastructure.addresses().scrape_file, self._parts.instances.scraped(wanted)
             )
-        routing.wait_until_served(self._parts.ground.api(), backends, self._obey)
+        routing.wait_until_served(self._parts.infrastructure.api(), backends, self._obey)
         shares = (f"{p.service} {p.version} {p.weight_percent} %" for p in self._desired.placements)
         self._say("traffic: " + ", ".join(shares))
 
-    def _retire(self, surplus: Sequence[I]) -> None:
+    def _retire(self, surplus: Sequence[InstanceT]) -> None:
         """No route leads to these any more; none is told to end while the proxy still has a request there."""
         if surplus:
             if not self._parts.instances.wait_until_quiet(surplus, self._obey):
@@ -232,7 +175,7 @@ class Converge(Generic[I]):
         with self._parts.fence.hold(self._token):
             self._parts.instances.tidy()
 
-    def _end(self, surplus: Sequence[I]) -> None:
+    def _end(self, surplus: Sequence[InstanceT]) -> None:
         """All at once, since each may take its time to finish what it has in hand."""
         for instance in surplus:
             with self._parts.fence.hold(self._token):
@@ -244,7 +187,7 @@ class Converge(Generic[I]):
                 names = ", ".join(i.name for i in sorted(running))
                 raise TargetError(
                     f"{names} did not end within {END_LIMIT_SECONDS} s",
-                    where=self._parts.name,
+                    where=self._environment,
                     remedy="look at what the process waits for, then converge again",
                 )
             time.sleep(POLL_SECONDS)
@@ -253,18 +196,18 @@ class Converge(Generic[I]):
                 self._parts.instances.forget(instance)
             self._say(f"stopped {instance.name}")
 
-    def _compare(self, wanted: Sequence[I]) -> Deployment:
+    def _compare(self, wanted: Sequence[InstanceT]) -> Deployment:
         deadline = time.monotonic() + SETTLE_LIMIT_SECONDS
         while True:
-            observed, present = self._parts.observe(), self._parts.instances.all()
-            if observed == self._desired and present == sorted(wanted):
-                return observed
+            seen, present = observe(self._parts), self._parts.instances.all()
+            if seen == self._desired and present == sorted(wanted):
+                return seen
             self._obey()
             if time.monotonic() > deadline:
                 raise TargetError(
-                    f"expected {self._desired.to_json()}, observed {observed.to_json()} "
+                    f"expected {self._desired.to_json()}, observed {seen.to_json()} "
                     f"by {', '.join(i.name for i in present)}",
-                    where=self._parts.name,
+                    where=self._environment,
                     remedy="an instance may have ended meanwhile; converge again",
                 )
             time.sleep(POLL_SECONDS)

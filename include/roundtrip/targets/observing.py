@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.targets import routing
-from roundtrip.targets.converging import Instances
 from roundtrip.targets.flags import Flags
-from roundtrip.targets.planning import I, Instance
+from roundtrip.targets.instances import Instance, Instances, InstanceT
 from roundtrip.targets.routing import Backend
 
 PATIENCE_SECONDS = 3.0
@@ -24,7 +23,7 @@ again after a crash, or is late under load, must not be taken for one that was n
 POLL_SECONDS = 0.1
 
 
-def observed(instances: Instances[I], api: str, flags: Flags) -> Deployment:
+def observed(instances: Instances[InstanceT], api: str, flags: Flags) -> Deployment:
     """What runs now, by the proxy at `api`. Raises TargetError, HostError."""
     healthy = _healthy(instances)
     return deployment_of(healthy, routing.read(api), flags.read())
@@ -50,7 +49,7 @@ def deployment_of(
     )
 
 
-def _healthy(instances: Instances[I]) -> list[I]:
+def _healthy(instances: Instances[InstanceT]) -> list[InstanceT]:
     """Those that are healthy, asked until all are or patience ends."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:

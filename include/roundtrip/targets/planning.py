@@ -11,60 +11,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic
 
 from roundtrip.plan.deployment import Deployment, Placement
-
-
-class Instance(Protocol):
-    """One running copy of a service: a process, a container. What it runs never changes."""
-
-    @property
-    def service(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def name(self) -> str:
-        """as logs and people call it"""
-
-    @property
-    def url(self) -> str:
-        """where the proxy reaches it"""
-
-    @property
-    def bundle(self) -> str: ...
-    @property
-    def configuration(self) -> str: ...
-    def __lt__(self, other: Any, /) -> bool: ...
-    def __hash__(self) -> int: ...
-
-
-I = TypeVar("I", bound=Instance)  # noqa: E741 - an instance
+from roundtrip.targets.instances import Instance, InstanceT, Start
 
 
 @dataclass(frozen=True)
-class Start:
-    """Instances of one placement to come."""
-
-    placement: Placement
-    numbers: tuple[int, ...]
-    """of each"""
-
-
-@dataclass(frozen=True)
-class Steps(Generic[I]):
+class Steps(Generic[InstanceT]):
     """The way from the instances that are there to a deployment."""
 
-    keep: tuple[I, ...]
+    keep: tuple[InstanceT, ...]
     start: tuple[Start, ...]
-    retire: tuple[I, ...]
+    retire: tuple[InstanceT, ...]
 
 
-def plan_steps(present: Collection[I], desired: Deployment, lost: Collection[I] = frozenset()) -> Steps[I]:
+def plan_steps(
+    present: Collection[InstanceT], desired: Deployment, lost: Collection[InstanceT] = frozenset()
+) -> Steps[InstanceT]:
     """`present` is every instance that is known; `lost` are those of them that cannot come up again."""
-    keep: list[I] = []
+    keep: list[InstanceT] = []
     start: list[Start] = []
     for p in desired.placements:
         of = sorted(i for i in present if (i.service, i.version) == (p.service, p.version))

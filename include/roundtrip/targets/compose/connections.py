@@ -18,14 +18,25 @@ LIVE = ("01", "02")
 """ESTABLISHED and SYN_SENT, as include/net/tcp_states.h of Linux numbers them"""
 
 
-def open_connections(client: DockerClient, proxy: str, containers: Collection[str], port: int) -> int:
-    """Connections of the container `proxy` to `port` of these containers; 0 when it does not run.
+def open_connections(client: DockerClient, proxy: str, addresses: Collection[str], port: int) -> int:
+    """Connections of the container `proxy` to `port` of these addresses; 0 when it does not run.
 
     Raises HostError, TargetError.
     """
-    addresses = {address for name in containers for address in _addresses(client, name)}
     ends = remotes(_table(client, proxy))
     return sum(end == port and address in addresses for address, end in ends)
+
+
+def addresses(client: DockerClient, name: str) -> list[str]:
+    """Of a container in its networks, for as long as it runs; none when it is gone. Raises HostError, TargetError."""
+    from docker.errors import NotFound
+
+    with asking(name):
+        try:
+            networks = client.containers.get(name).attrs["NetworkSettings"]["Networks"]
+        except NotFound:
+            return []
+    return [network["IPAddress"] for network in networks.values() if network["IPAddress"]]
 
 
 def remotes(table: str) -> Iterator[tuple[str, int]]:
@@ -56,15 +67,3 @@ def _table(client: DockerClient, proxy: str) -> str:
             remedy="use an image of Traefik that has cat",
         )
     return read.output.decode()
-
-
-def _addresses(client: DockerClient, name: str) -> list[str]:
-    """Of a container in its networks; none when it is gone."""
-    from docker.errors import NotFound
-
-    with asking(name):
-        try:
-            networks = client.containers.get(name).attrs["NetworkSettings"]["Networks"]
-        except NotFound:
-            return []
-    return [network["IPAddress"] for network in networks.values() if network["IPAddress"]]

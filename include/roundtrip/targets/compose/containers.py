@@ -12,21 +12,21 @@ import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from roundtrip import durable
 from roundtrip.plan.deployment import Placement
 from roundtrip.targets import draining, ports
 from roundtrip.targets.compose import overlay
-from roundtrip.targets.compose.connections import open_connections
-from roundtrip.targets.compose.engine import asking, connect
+from roundtrip.targets.compose.connections import addresses, open_connections
+from roundtrip.targets.compose.engine import asking
 from roundtrip.targets.compose.images import reference, verified
 from roundtrip.targets.compose.infrastructure import ComposeInfrastructure
-from roundtrip.targets.compose.overlay import Member
+from roundtrip.targets.compose.overlay import NewInstance
 from roundtrip.targets.compose.program import Compose
 from roundtrip.targets.configuration import Configurations
-from roundtrip.targets.planning import Start
+from roundtrip.targets.instances import Start
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -67,12 +67,12 @@ class Containers:
 
     def __init__(
         self,
-        ground: ComposeInfrastructure,
+        infrastructure: ComposeInfrastructure,
         registry: str,
         configurations: Configurations,
     ) -> None:
-        self._ground = ground
-        self._folder = ground.folder / "sets"
+        self._infrastructure = infrastructure
+        self._folder = infrastructure.folder / "sets"
         self._registry = registry
         self._configurations = configurations
         self._stopping = ThreadPoolExecutor(STOPS_AT_ONCE, thread_name_prefix="stopping")
@@ -126,10 +126,11 @@ class Containers:
 
     def wait_until_quiet(self, instances: Collection[ContainerInstance], still: Callable[[], None]) -> bool:
         """Whether the proxy has no connection there any more."""
-        names = {i.name for i in instances}
+        client, proxy = self._client, self._infrastructure.proxy
+        retiring = {address for i in instances for address in addresses(client, i.id)}
 
         def connections() -> int:
-            return open_connections(self._client, self._ground.proxy, names, overlay.INSIDE_PORT)
+            return open_connections(client, proxy, retiring, overlay.INSIDE_PORT)
 
         return draining.wait_until_quiet(connections, still)
 
@@ -158,17 +159,17 @@ class Containers:
             if folder.name not in used:
                 shutil.rmtree(folder)
 
-    @cached_property
+    @property
     def _client(self) -> DockerClient:
-        return connect(self._ground.engine)
+        return self._infrastructure.client
 
     def _those(self, **filters: Sequence[str]) -> list[ContainerInstance]:
         return sorted(_instance(c) for c in self._listed(**filters))
 
     def _listed(self, **filters: Sequence[str]) -> list[Mapping[str, Any]]:
         """This environment's services, in one answer of the engine (its API, GET /containers/json)."""
-        labels = [f"{overlay.ENVIRONMENT}={self._ground.environment.name}", overlay.SERVICE]
-        with asking(self._ground.engine):
+        labels = [f"{overlay.ENVIRONMENT}={self._infrastructure.environment.name}", overlay.SERVICE]
+        with asking(self._infrastructure.engine):
             found: list[Mapping[str, Any]] = self._client.api.containers(
                 all=True,
                 filters={"label": labels, **{name: list(values) for name, values in filters.items()}},
@@ -179,7 +180,7 @@ class Containers:
         """None when it is gone."""
         from docker.errors import NotFound
 
-        with asking(self._ground.engine):
+        with asking(self._infrastructure.engine):
             try:
                 return self._client.containers.get(identity)
             except NotFound:
@@ -195,20 +196,20 @@ class Containers:
         self, sections: Mapping[Placement, Mapping[str, Any]], start: Start
     ) -> list[ContainerInstance]:
         """One after another: each is laid over with a port of its own, which those before it are not given."""
-        p, ground = start.placement, self._ground
-        name = overlay.set_name(ground.environment.name, p)
+        p, infrastructure = start.placement, self._infrastructure
+        name = overlay.set_name(infrastructure.environment.name, p)
         image = reference(self._registry, p)
         section = sections[p]
-        variables = self._configurations.variables(p.configuration, ground.places())
+        variables = self._configurations.variables(p.configuration, infrastructure.places())
         platform, laid_over = self._folder / name / "compose.yaml", self._folder / name / "overlay.yaml"
-        durable.write_json(platform, overlay.platform_file(p.service, section))
-        compose = Compose(ground.engine, name, (platform, laid_over), variables)
+        durable.write(platform, overlay.platform_file(p.service, section))
+        compose = Compose(infrastructure.engine, name, (platform, laid_over), variables)
         for never in self._of_set(name, status=NEVER_UP):
             self._remove(never["Id"])  # Compose would try to start them again
         before = {i.id for i in self.all()}
         for _ in start.numbers:
-            member = Member(p, image, section, variables, self._free_port())
-            durable.write(laid_over, overlay.overlay(ground.place, member))
+            new = NewInstance(p, image, section, variables, self._free_port())
+            durable.write(laid_over, overlay.overlay(infrastructure.place, new))
             compose.add(p.service, count=len(self._of_set(name)) + 1)
         return [i for i in self.all() if i.id not in before]
 
@@ -216,7 +217,7 @@ class Containers:
         return [c for c in self._listed(**filters) if c["Labels"].get(PROJECT) == project]
 
     def _free_port(self) -> int:
-        given = ports.given(self._ground.folder.parent) | {i.port for i in self.all()}
+        given = ports.given(self._infrastructure.folder.parent) | {i.port for i in self.all()}
         return ports.free_ports(1, avoid=given)[0]
 
 

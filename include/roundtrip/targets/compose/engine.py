@@ -4,33 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roundtrip.errors import ArtefactError, HostError, RoundtripError, TargetError
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.errors import APIError
 
 LIMIT_SECONDS = 60
 """for one answer of the engine"""
-NOT_AS_RECORDED = (
-    "verification failed",
-    "digest mismatch",
-    "does not match",
-    "unexpected EOF",
-    "invalid checksum",
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What it means when the engine, its registry or Compose says one of these words."""
+
+    words: tuple[str, ...]
+    """in small letters"""
+    kind: type[RoundtripError]
+    what: str
+    remedy: str
+
+
+MEANINGS = (
+    Meaning(
+        ("verification failed", "digest mismatch", "does not match", "unexpected eof", "invalid checksum"),
+        ArtefactError,
+        "is not what its digest says",
+        "publish the image again; it is not deployed",
+    ),
+    Meaning(("no space left",), HostError, "no space is left", "`docker system df` tells what takes it"),
+    Meaning(
+        ("port is already allocated", "address already in use"),
+        TargetError,
+        "a port is taken",
+        "converge again: another one is chosen",
+    ),
+    Meaning(
+        ("unauthorized", "denied", "no basic auth credentials"),
+        TargetError,
+        "the registry refuses",
+        "`docker login` on the engine's machine",
+    ),
+    Meaning(
+        ("connection refused", "no such host", "i/o timeout", "deadline exceeded", "tls:"),
+        TargetError,
+        "the registry does not answer",
+        "start it, then try again",
+    ),
+    Meaning(
+        ("manifest unknown", "not found", "no such image"),
+        TargetError,
+        "is not there",
+        "publish the release again",
+    ),
+    Meaning(("",), TargetError, "the Docker Engine refuses", "see the engine's log"),
 )
-"""in what the engine says of content that is not what its digest says"""
-NOT_THERE = ("manifest unknown", "not found", "no such image")
-REFUSED = ("unauthorized", "denied", "no basic auth credentials")
-UNREACHABLE = ("connection refused", "no such host", "i/o timeout", "deadline exceeded", "tls:")
-TAKEN = ("port is already allocated", "address already in use")
-FULL = ("no space left",)
+"""The first that fits; the last one always does."""
 
 
 def connect(address: str) -> DockerClient:
-    """The engine at `address` (`unix://…`, `tcp://…`). Raises HostError when none answers."""
+    """The engine at `address` (`unix://…`). Raises HostError when none answers."""
     from docker import DockerClient
 
     with asking(address):
@@ -48,7 +83,7 @@ def asking(where: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        raise _refused(error, where) from error
+        raise meaning(str(error.explanation or error), where) from error
     except (DockerException, requests.RequestException) as error:
         raise HostError(
             f"the Docker Engine does not answer: {error}",
@@ -57,39 +92,8 @@ def asking(where: str) -> Iterator[None]:
         ) from error
 
 
-def _refused(error: APIError, where: str) -> RoundtripError:
-    return meaning(str(error.explanation or error), where)
-
-
 def meaning(said: str, where: str) -> RoundtripError:
     """The error of ours that says what the engine, its registry or Compose said."""
     small = said.lower()
-
-    def has(words: tuple[str, ...]) -> bool:
-        return any(word.lower() in small for word in words)
-
-    if has(NOT_AS_RECORDED):
-        return ArtefactError(
-            f"is not what its digest says: {said}",
-            where=where,
-            remedy="publish the image again; it is not deployed",
-        )
-    if has(FULL):
-        return HostError(
-            f"no space is left: {said}", where=where, remedy="`docker system df` tells what takes it"
-        )
-    if has(TAKEN):
-        return TargetError(
-            f"a port is taken: {said}", where=where, remedy="converge again: another one is chosen"
-        )
-    if has(REFUSED):
-        return TargetError(
-            f"the registry refuses: {said}", where=where, remedy="`docker login` on the engine's machine"
-        )
-    if has(UNREACHABLE):
-        return TargetError(
-            f"the registry does not answer: {said}", where=where, remedy="start it, then try again"
-        )
-    if has(NOT_THERE):
-        return TargetError(f"is not there: {said}", where=where, remedy="publish the release again")
-    return TargetError(f"the Docker Engine refuses: {said}", where=where, remedy="see the engine's log")
+    found = next(m for m in MEANINGS if any(word in small for word in m.words))
+    return found.kind(f"{found.what}: {said}", where=where, remedy=found.remedy)

@@ -22,9 +22,9 @@ from roundtrip.errors import HostError
 from roundtrip.plan.environment import ComposeTargetSettings, Environment
 from roundtrip.targets.answering import answers, redis_answers
 from roundtrip.targets.compose.engine import asking, connect
-from roundtrip.targets.compose.overlay import ENVIRONMENT, FLAGS_FOLDER, INSIDE_HOST, Place, slug
+from roundtrip.targets.compose.overlay import ENVIRONMENT, INSIDE_HOST, MOUNTED, Place, slug
 from roundtrip.targets.compose.program import Compose
-from roundtrip.targets.ground import LoopbackGround
+from roundtrip.targets.infrastructure import LoopbackInfrastructure
 from roundtrip.targets.ports import Ports, choose_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
 from roundtrip.targets.servers import (
@@ -42,10 +42,12 @@ STOP_SECONDS = 10
 LAST_LINES = 5
 INSIDE = {"front": 8000, "internal": 8001, "traefik": 8002}
 """ports of Traefik's container"""
+FLAGS_FOLDER_MODE = 0o755
+"""Services in containers are other users than we; the folder around it keeps everybody else out."""
 REDIS_PORT = 6379
 
 
-class ComposeInfrastructure(LoopbackGround):
+class ComposeInfrastructure(LoopbackInfrastructure):
     """The infrastructure of one environment; its files are in `folder`."""
 
     def __init__(
@@ -82,6 +84,7 @@ class ComposeInfrastructure(LoopbackGround):
         """Start what is missing and wait until it answers. Raises HostError, TargetError, SecretError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.flags_file.parent.mkdir(exist_ok=True)
+        self.flags_file.parent.chmod(FLAGS_FOLDER_MODE)
         with self._alone():
             password = self._redis_password()
             ports = choose_ports(self.folder / "ports.json", is_running=self._is_running())
@@ -114,7 +117,7 @@ class ComposeInfrastructure(LoopbackGround):
         with self._alone(), asking(self.engine):
             for container in self._containers():
                 container.remove(force=True, v=True)
-            for network in self._client.networks.list(names=[f"^{self.name}$"]):
+            for network in self.client.networks.list(names=[f"^{self.name}$"]):
                 network.remove()
 
     def is_up(self) -> bool:
@@ -130,11 +133,11 @@ class ComposeInfrastructure(LoopbackGround):
         }
 
     @cached_property
-    def _client(self) -> DockerClient:
+    def client(self) -> DockerClient:
         return connect(self.engine)
 
     def _containers(self) -> list[Container]:
-        found: list[Container] = self._client.containers.list(
+        found: list[Container] = self.client.containers.list(
             all=True, filters={"label": f"{ENVIRONMENT}={self.environment.name}"}, ignore_removed=True
         )
         return found
@@ -160,11 +163,11 @@ class ComposeInfrastructure(LoopbackGround):
         routes = self.dynamic_file().parent
         routes.mkdir(parents=True, exist_ok=True, mode=0o700)
         entry_points = {name: f"{INSIDE_HOST}:{port}" for name, port in INSIDE.items()}
-        traefik = traefik_configuration(entry_points, f"{FLAGS_FOLDER}/dynamic")
+        traefik = traefik_configuration(entry_points, f"{MOUNTED}/dynamic")
         file = self.folder / "redis" / "redis.conf"
         file.parent.mkdir(exist_ok=True, mode=0o700)
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        redis = redis_configuration(INSIDE_HOST, REDIS_PORT, FLAGS_FOLDER, password, before)
+        redis = redis_configuration(INSIDE_HOST, REDIS_PORT, MOUNTED, password, before)
         return {
             "traefik": configured(self.folder / "traefik" / "traefik.yaml", traefik),
             "redis": configured(file, redis),
@@ -176,7 +179,7 @@ class ComposeInfrastructure(LoopbackGround):
         def service(
             name: str, image: str, command: list[str], published: Mapping[int, int]
         ) -> dict[str, Any]:
-            mounted = {"type": "bind", "source": str(self.folder / name), "target": FLAGS_FOLDER}
+            mounted = {"type": "bind", "source": str(self.folder / name), "target": MOUNTED}
             return {
                 "image": image,
                 "container_name": f"{self.name}-{name}",
@@ -194,8 +197,8 @@ class ComposeInfrastructure(LoopbackGround):
 
         outside = {"front": ports.front_door, "internal": ports.internal, "traefik": ports.proxy}
         published = {INSIDE[name]: port for name, port in outside.items()}
-        traefik = ["traefik", f"--configfile={FLAGS_FOLDER}/traefik.yaml"]
-        redis = ["redis-server", f"{FLAGS_FOLDER}/redis.conf"]
+        traefik = ["traefik", f"--configfile={MOUNTED}/traefik.yaml"]
+        redis = ["redis-server", f"{MOUNTED}/redis.conf"]
         return {
             "services": {
                 "traefik": service("traefik", self._settings.traefik_image, traefik, published),

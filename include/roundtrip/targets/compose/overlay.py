@@ -12,10 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq, TaggedScalar
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tag import Tag
 
 from roundtrip.errors import ArtefactError
 from roundtrip.plan.deployment import Placement
@@ -31,8 +36,8 @@ TITLE, REVISION = "org.opencontainers.image.title", "org.opencontainers.image.ve
 NUMBER = "com.docker.compose.container-number"
 INSIDE_HOST = "0.0.0.0"  # noqa: S104 - of the container
 INSIDE_PORT = 8000
-PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
-FLAGS_FOLDER = "/run/roundtrip"
+MOUNTED = "/run/roundtrip"
+"""where a container finds what is mounted for it"""
 HEALTH: Mapping[str, Any] = {"interval": "1s", "timeout": "3s", "retries": 3, "start_period": "60s"}
 """how often the image's own health check is run"""
 NOT_OF_THE_PLATFORM = ("build", "container_name", "depends_on", "env_file", "links", "network_mode")
@@ -89,13 +94,13 @@ def require_health_check(image: Mapping[str, Any], section: Mapping[str, Any], w
         )
 
 
-def platform_file(service: str, section: Mapping[str, Any]) -> dict[str, Any]:
+def platform_file(service: str, section: Mapping[str, Any]) -> str:
     """The platform's Compose file, with this service alone."""
-    return {"services": {service: {"image": "scratch", **section}}}
+    return _yaml({"services": {service: {"image": "scratch", **section}}})
 
 
 @dataclass(frozen=True)
-class Member:
+class NewInstance:
     """One more instance of a set."""
 
     placement: Placement
@@ -108,43 +113,52 @@ class Member:
     """of loopback, its own for good: two of them never change places, whatever starts again when"""
 
 
-def overlay(place: Place, member: Member) -> str:
+def overlay(place: Place, new: NewInstance) -> str:
     """What is laid over the platform's section to have this instance."""
-    p = member.placement
-    taken_off = [f"    {key}: !reset null" for key in NOT_OF_THE_PLATFORM if key in member.section]
-    added = [f"    {key}: {_flow(value)}" for key, value in _added(place, member).items()]
-    port = json.dumps([f"127.0.0.1:{member.port}:{INSIDE_PORT}"])
-    network = json.dumps({"name": place.network, "external": True})
-    lines = [
-        "services:",
-        f"  {json.dumps(p.service)}:",
-        *taken_off,
-        f"    ports: !override {port}",
-        "    networks: !override [environment]",
-        *added,
-        "networks:",
-        f"  environment: {network}",
-    ]
-    return "\n".join(lines) + "\n"
+    taken_off = {key: TaggedScalar("null", tag="!reset") for key in NOT_OF_THE_PLATFORM if key in new.section}
+    instead = {
+        "ports": _instead([f"127.0.0.1:{new.port}:{INSIDE_PORT}"]),
+        "networks": _instead(["environment"]),
+    }
+    return _yaml(
+        {
+            "services": {new.placement.service: {**taken_off, **instead, **_added(place, new)}},
+            "networks": {"environment": {"name": place.network, "external": True}},
+        }
+    )
 
 
-def _flow(value: object) -> str:
-    """As YAML: it reads JSON, but for a character that JSON escapes as two halves."""
-
-    def whole(pair: re.Match[str]) -> str:
-        character = json.loads('"' + pair[0] + '"')
-        return f"\\U{ord(character):08x}"
-
-    return PAIR.sub(whole, json.dumps(value))
+def _instead(values: list[str]) -> CommentedSeq:
+    """These, and none of the platform's (Compose specification, 13-merge.md)."""
+    sequence = CommentedSeq(map(DoubleQuotedScalarString, values))
+    sequence.yaml_set_ctag(Tag(suffix="!override"))
+    return sequence
 
 
-def _added(place: Place, member: Member) -> dict[str, Any]:
-    p = member.placement
-    own = {"HOST": INSIDE_HOST, "PORT": str(INSIDE_PORT), "FLAGS_FILE": f"{FLAGS_FOLDER}/flags.json"}
-    given = {**member.variables, **own}
-    flags = {"type": "bind", "source": place.flags, "target": FLAGS_FOLDER, "read_only": True}
+def _yaml(content: Mapping[str, Any]) -> str:
+    text = StringIO()
+    YAML().dump(_quoted(content), text)
+    return text.getvalue()
+
+
+def _quoted(value: Any) -> Any:
+    """Every text in quotes: what is a text in one version of YAML is a number or a truth in another."""
+    if isinstance(value, CommentedSeq | TaggedScalar):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _quoted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_quoted(one) for one in value]
+    return DoubleQuotedScalarString(value) if isinstance(value, str) else value
+
+
+def _added(place: Place, new: NewInstance) -> dict[str, Any]:
+    p = new.placement
+    own = {"HOST": INSIDE_HOST, "PORT": str(INSIDE_PORT), "FLAGS_FILE": f"{MOUNTED}/flags.json"}
+    given = {**new.variables, **own}
+    flags = {"type": "bind", "source": place.flags, "target": MOUNTED, "read_only": True}
     return {
-        "image": member.image,
+        "image": new.image,
         "restart": "unless-stopped",
         "environment": {name: value.replace("$", "$$") for name, value in given.items()},
         "healthcheck": dict(HEALTH),
@@ -154,7 +168,7 @@ def _added(place: Place, member: Member) -> dict[str, Any]:
             VERSION: p.version,
             BUNDLE: p.bundle,
             CONFIGURATION: p.configuration,
-            PORT: str(member.port),
+            PORT: str(new.port),
         },
         "volumes": [flags],
         "cap_drop": ["ALL"],

@@ -25,7 +25,7 @@ from roundtrip.plan.environment import Environment
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
 from roundtrip.targets.answering import answers, redis_answers
-from roundtrip.targets.ground import LoopbackGround
+from roundtrip.targets.infrastructure import LoopbackInfrastructure
 from roundtrip.targets.local.instances import INCLUDE, Instances
 from roundtrip.targets.ports import Ports, choose_ports, free_ports
 from roundtrip.targets.programs import brought
@@ -41,7 +41,7 @@ POLL_SECONDS = 0.05
 GITHUB = "{github}"
 
 
-class LocalInfrastructure(LoopbackGround):
+class LocalInfrastructure(LoopbackInfrastructure):
     """The infrastructure of one environment in `folder`."""
 
     def __init__(self, folder: Path, environment: Environment, secrets: SecretsSource) -> None:

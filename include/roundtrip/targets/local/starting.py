@@ -21,8 +21,8 @@ from roundtrip.supervision.daemon import Daemon
 from roundtrip.targets import ports
 from roundtrip.targets.bundles import BundleStore, Manifest
 from roundtrip.targets.configuration import Configurations
+from roundtrip.targets.instances import Start
 from roundtrip.targets.local.instances import Instance, Instances, Unpacked
-from roundtrip.targets.planning import Start
 
 LEFT_BEHIND_SECONDS = 3600
 """for what a killed converge was unpacking: an older one may still be at it"""

@@ -1,33 +1,30 @@
-"""The local target's two verbs, and where it can be reached."""
+"""The local target: processes under supervisord."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
 
-from roundtrip.plan.deployment import Deployment
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.configuration import Configurations
-from roundtrip.targets.converging import Converge, Parts
+from roundtrip.targets.converging import Parts
 from roundtrip.targets.fence import Fence
 from roundtrip.targets.flags import Flags
 from roundtrip.targets.local.infrastructure import LocalInfrastructure
+from roundtrip.targets.local.instances import Instance
 from roundtrip.targets.local.starting import StartedInstances
-from roundtrip.targets.observing import observed
-from roundtrip.targets.protocol import Addresses, Progress, SecretsSource
+from roundtrip.targets.protocol import SecretsSource
+from roundtrip.targets.target import HEALTHY_LIMIT_SECONDS, LoopbackTarget
 from roundtrip.toolchain.programs import node
 
 log = logging.getLogger(__name__)
 
-HEALTHY_LIMIT_SECONDS = 60.0
 
-
-class LocalTarget:
-    """One environment on this machine."""
+class LocalTarget(LoopbackTarget[Instance]):
+    """One environment of processes."""
 
     def __init__(
         self,
@@ -40,46 +37,25 @@ class LocalTarget:
     ) -> None:
         self._plan = plan
         self._home = home
-        self._folder = home.environment(environment.name)
-        self.infrastructure = LocalInfrastructure(self._folder, environment, secrets)
-        self._configurations = Configurations(self._folder / "configurations", plan, environment, secrets)
+        folder = home.environment(environment.name)
+        self.infrastructure = LocalInfrastructure(folder, environment, secrets)
+        configurations = Configurations(folder / "configurations", plan, environment, secrets)
         self._instances = StartedInstances(
-            self._folder,
+            folder,
             self.infrastructure.daemon,
             BundleStore(home.store),
-            self._configurations,
+            configurations,
             self._interpreters,
         )
-        self._flags = Flags(self._folder / "flags.json")
-        self._parts = Parts(
-            name=environment.name,
-            folder=self._folder,
+        parts = Parts(
             plan=plan,
-            ground=self.infrastructure,
-            fence=Fence(self._folder),
+            infrastructure=self.infrastructure,
+            fence=Fence(folder),
             instances=self._instances,
-            flags=self._flags,
-            observe=self.observe,
+            flags=Flags(folder / "flags.json"),
             healthy_limit_seconds=healthy_limit_seconds,
         )
-
-    def observe(self) -> Deployment:
-        """What runs, from supervisord, health answers, Traefik's API and the flags file. Raises TargetError, HostError."""
-        return observed(self._instances, self.infrastructure.api(), self._flags)
-
-    def converge(self, desired: Deployment, token: int, progress: Progress = lambda _: None) -> Deployment:
-        """Bring it to `desired`. Needs no secret. Raises StaleTokenError, ArtefactError, TargetError, HostError."""
-        return Converge(self._parts, desired, token, progress).run()
-
-    def addresses(self) -> Addresses:
-        return self.infrastructure.addresses()
-
-    def redis_url(self) -> str:
-        return self.infrastructure.redis_url()
-
-    def configurations(self, version: str) -> Mapping[str, str]:
-        """Digest of each service's configuration in `version`, its values kept. Raises SecretError, TargetError."""
-        return self._configurations.digests(version, self.infrastructure.places())
+        super().__init__(parts, configurations)
 
     def _interpreters(self, toolchain: str) -> dict[str, str]:
         interpreters = {"{python}": sys.executable}

@@ -19,13 +19,17 @@ ALONE_LIMIT_SECONDS = 120
 POLL_SECONDS = 0.05
 
 
-class LoopbackGround:
-    """The ground of one environment, in `folder`."""
+class LoopbackInfrastructure:
+    """The infrastructure of one environment, in `folder`."""
 
     def __init__(self, folder: Path, environment: Environment, secrets: SecretsSource) -> None:
         self.folder = folder
         self.environment = environment
         self._secrets = secrets
+
+    def revive(self) -> None:
+        """Have what was up before up again, without a secret. Raises HostError, TargetError when it never was."""
+        raise NotImplementedError
 
     def ports(self) -> Ports:
         """The ports chosen by `up`. Raises TargetError when it was never up."""
@@ -43,6 +47,10 @@ class LoopbackGround:
     def api(self) -> str:
         """Address of Traefik's API."""
         return f"http://127.0.0.1:{self.ports().proxy}"
+
+    def places(self) -> dict[str, str]:
+        """What `{name}` in the environment's configuration stands for: the kind's own."""
+        raise NotImplementedError
 
     def redis_url(self) -> str:
         """Address and password of the environment's Redis."""
