@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tests.chaos import observer
 from tests.chaos.faults import FAULTS, Fault, injected
-from tests.chaos.invariants import Seen, quiet, violations
+from tests.chaos.invariants import quiet
 from tests.chaos.moments import MOMENTS, Moment
+from tests.chaos.releases import Begun, begun, outcome_of
 from tests.chaos.stage import Stage
 
-RELEASE_LIMIT_SECONDS = 400.0
 LONGEST_DELAY_SECONDS = 2.0
 HARMFUL_SHARE = 0.5
 HARM_AT = Moment("gate.sample", "production.wave_2#1")
@@ -103,25 +103,18 @@ class Result:
 
 def run(stage: Stage, drawn: Drawn) -> Result:
     """Carry it out."""
-    stage.reset()
-    run_id = f"seed-{drawn.seed}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
-    began = time.monotonic()
-    with observer.Client(stage.front_door, drawn.seed) as client:
-        release = stage.begin(run_id)
-        was_injected, outcome = _followed(stage, release, drawn)
+    with begun(stage, f"seed-{drawn.seed}", drawn.seed) as release:
+        began = time.monotonic()
+        was_injected, outcome = _followed(release, drawn)
         seconds = time.monotonic() - began
-        state = stage.settled_state(run_id)
+        state = release.settled_state()
         was_broken = outcome == "BROKEN" and drawn.fault.may_break
-        missing = _as_it_said(stage, release) if was_broken else []
-    events = observer.events(stage.ledger, release)
+        missing = _as_it_said(release) if was_broken else []
+    events = release.events()
     if was_broken:
         outcome = str(observer.last(events, "release.outcome")["outcome"])
     was_harmed = drawn.is_harmful and any(HARM_AT.is_now(event) for event in events)
-    seen = Seen(outcome, state, events, client.account, was_harmed, drawn.fault.fails_clients)
-    found = [
-        *missing,
-        *violations(seen, stage.front_door, stage.redis_url, stage.environment, stage.ledger),
-    ]
+    found = release.violations(outcome, state, is_harmful=was_harmed, fails_clients=drawn.fault.fails_clients)
     return Result(
         drawn.seed,
         drawn.fault.name,
@@ -132,34 +125,33 @@ def run(stage: Stage, drawn: Drawn) -> Result:
         was_broken,
         any(event["kind"] == "watchdog.lapsed" for event in events),
         round(seconds, 1),
-        client.account.requests,
-        len(client.account.failures),
-        tuple(found),
+        release.account.requests,
+        len(release.account.failures),
+        (*missing, *found),
     )
 
 
-def _as_it_said(stage: Stage, release: str) -> list[str]:
+def _as_it_said(release: Begun) -> list[str]:
     """Do what a BROKEN release says to do; what it has not said."""
-    missing = list(quiet(observer.events(stage.ledger, release), release))
-    stage.take_back(release)
+    missing = list(quiet(release.events(), release.id))
+    release.stage.take_back(release.id)
     return missing
 
 
-def _followed(stage: Stage, release: str, drawn: Drawn) -> tuple[bool, str | None]:
+def _followed(release: Begun, drawn: Drawn) -> tuple[bool, str | None]:
     """Whether the fault was injected on the way, and the outcome; None when there is none within the limit."""
-    was_injected = False
+    stage, was_injected, outcome = release.stage, False, None
     with ExitStack() as until_the_end:
-        for event in observer.coming(stage.ledger, release, limit_seconds=RELEASE_LIMIT_SECONDS):
+        for event in release.coming():
             if drawn.is_harmful and HARM_AT.is_now(event):
                 observer.kill_switch(stage.front_door, on=True)
             if drawn.moment.is_now(event) and not was_injected:
                 time.sleep(drawn.delay)
                 dice = random.Random(drawn.seed)  # noqa: S311 - as above
-                until_the_end.enter_context(injected(drawn.fault, stage, release, dice, drawn.seconds))
+                until_the_end.enter_context(injected(drawn.fault, stage, release.id, dice, drawn.seconds))
                 was_injected = True
-            if event["kind"] == "release.outcome":
-                return was_injected, str(event["data"]["outcome"])
-    return was_injected, None
+            outcome = outcome_of(event)
+    return was_injected, outcome
 
 
 def keep(file: Path, result: Result) -> None:

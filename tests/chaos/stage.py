@@ -36,6 +36,7 @@ from roundtrip.release import Release, release_id
 from tests.chaos import network
 from tests.chaos.clock import Clock, clock_in
 from tests.chaos.disk import Disk, mounted
+from tests.end_to_end.machine import HOME as END_TO_END
 
 PLAN = "top_tier_trading_1_1_0"
 DOOR_PLAN = f"{PLAN}_one_way"
@@ -49,6 +50,8 @@ ENDED_LIMIT_SECONDS = 120
 POLL_SECONDS = 0.5
 RELEASES = "chaos_"
 """how the DAGs of releases are called"""
+INSTALLED = ("npm", "npm-downloads", "python", "tools")
+"""folders of the cache that hold what others have made"""
 DISK_MEGABYTES = {"ledger": 200, "environments": 1500}
 NEXT = "1.1.1"
 """a version after the new one, so that the new one can be published as a stable one is"""
@@ -216,6 +219,7 @@ class Stage:
 def stage(root: Path) -> Iterator[Stage]:
     """The stage below `root`; what is built and the ledger stay there, what runs ends with the block."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _share_downloads(Home(root))
     network.mend()
     with ExitStack() as ending:
         disks = {
@@ -227,6 +231,17 @@ def stage(root: Path) -> Iterator[Stage]:
         ending.callback(made.machine.target("production").infrastructure.down)
         ending.callback(made.airflow.down)
         yield made
+
+
+def _share_downloads(home: Home) -> None:
+    """What was installed for the releases end to end is not installed a second time; what is built is built anew."""
+    theirs = Home(END_TO_END).cache
+    for name in INSTALLED:
+        here = home.cache / name
+        if (theirs / name).exists() and not here.exists():
+            here.parent.mkdir(exist_ok=True, mode=0o700)
+            here.unlink(missing_ok=True)  # a link to what is not there any more
+            here.symlink_to(theirs / name)
 
 
 @contextmanager

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import redis
 
 from roundtrip.commands.prepare import Machine, open_machine
@@ -22,6 +20,8 @@ from roundtrip.ledger.ledger import Event
 from roundtrip.plan.deployment import Deployment
 
 ROOT = Path(__file__).resolve().parents[2]
+HOME = Path(os.environ.get("ROUNDTRIP_END_TO_END", ROOT / ".roundtrip" / "end_to_end"))
+"""kept between runs for its caches, so that a second run is a warm one"""
 PLAN = "top_tier_trading_1_1_0"
 POLL_SECONDS = 0.1
 COMMAND_LIMIT_SECONDS = 30 * 60
@@ -128,17 +128,3 @@ class EndToEnd:
 
     def redis(self, stage: str) -> redis.Redis:
         return redis.Redis.from_url(self.machine.target(stage).redis_url(), socket_timeout=30)
-
-    def pid_of(self, stage: str, program: str) -> int:
-        """The process of a platform's program, Redis among them."""
-        return self.machine.target(stage).infrastructure.daemon.processes()[program].pid
-
-    def airflow_pid(self, component: str) -> int:
-        return self.machine.airflow.daemon.processes()[component].pid
-
-
-def kill(pid: int) -> None:
-    """SIGKILL, and wait until it is gone."""
-    process = psutil.Process(pid)
-    os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([process], timeout=10)
