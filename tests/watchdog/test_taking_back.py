@@ -100,8 +100,9 @@ def test_afterwards_nothing_of_the_release_goes_forward(standing: Standing) -> N
 def test_a_watchdog_that_is_killed_is_back_and_does_it(standing: Standing) -> None:
     standing.hold()
     before = standing.target.infrastructure.daemon.processes()["watchdog"].pid
-    os.kill(before, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(before)] if psutil.pid_exists(before) else [], timeout=10)
+    killed = psutil.Process(before)
+    killed.kill()
+    psutil.wait_procs([killed], timeout=10)
     standing.until("traffic back", lambda: standing.weight("1.1.0") == 0)
     assert standing.target.infrastructure.daemon.processes()["watchdog"].pid != before
 
