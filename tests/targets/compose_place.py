@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import docker
 import pytest
@@ -30,14 +33,28 @@ def standing(
 ) -> Iterator[Place]:
     """An environment of the compose target that is up."""
     folder = tmp_path_factory.mktemp("compose")
+    with standing_compose(folder, engine_address, docker_client, registry_server, base_image_name) as made:
+        yield made
+
+
+@contextmanager
+def standing_compose(
+    folder: Path,
+    engine_address: str,
+    client: docker.DockerClient,
+    registry: Registry,
+    base: str,
+    **changes: object,
+) -> Iterator[Place]:
+    """A place of the compose target that is up; `changes` to its fields."""
     settings = ComposeTargetSettings(
         kind="compose",
         engine=engine_address,
-        registry=registry_server.address,
-        traefik_image=traefik_image(docker_client, base_image_name, folder),
-        redis_image=redis_image(docker_client, base_image_name, folder),
+        registry=registry.address,
+        traefik_image=traefik_image(client, base, folder),
+        redis_image=redis_image(client, base, folder),
     )
-    packing = Images(docker_client, registry_server, base_image_name, folder / "packing")
+    packing = Images(client, registry, base, folder / "packing")
     made = Place(
         Home(folder / "home"),
         packing,
@@ -45,6 +62,7 @@ def standing(
         environment(settings),
         healthy_limit_seconds=HEALTHY_LIMIT_SECONDS,
     )
+    made = replace(made, **changes)
     target = made.target()
     assert isinstance(target, ComposeTarget)
     target.infrastructure.up()

@@ -13,9 +13,11 @@ from roundtrip import lease
 from roundtrip.ledger.ledger import Event, Ledger
 from roundtrip.plan.deployment import Deployment, mixed
 from roundtrip.plan.loading import load_plan
+from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.rollout import leasing
 from roundtrip.rollout.deploying import deploy
+from roundtrip.targets.compose.target import ComposeTarget
 from roundtrip.targets.local.target import LocalTarget
 from tests.targets.place import HERE, Place, standing_place
 
@@ -36,9 +38,9 @@ class Standing:
         return self.place.folder
 
     @property
-    def target(self) -> LocalTarget:
+    def target(self) -> LocalTarget | ComposeTarget:
         target = self.place.target()
-        assert isinstance(target, LocalTarget)
+        assert isinstance(target, LocalTarget | ComposeTarget)
         return target
 
     def wave(self) -> Deployment:
@@ -68,12 +70,17 @@ class Standing:
             time.sleep(POLL_SECONDS)
 
 
+def plan() -> Plan:
+    """With a short lease."""
+    loaded = load_plan(HERE / "plan.yaml")
+    production = loaded.production.model_copy(update={"lease_seconds": LEASE_SECONDS})
+    return loaded.model_copy(update={"production": production})
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    plan = load_plan(HERE / "plan.yaml")
-    production = plan.production.model_copy(update={"lease_seconds": LEASE_SECONDS})
-    plan = plan.model_copy(update={"production": production})
-    with standing_place(tmp_path_factory.mktemp("watched"), plan=plan) as made:
+    """An environment of the local target that is up."""
+    with standing_place(tmp_path_factory.mktemp("watched"), plan=plan()) as made:
         yield made
 
 

@@ -13,6 +13,8 @@ from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.targets.protocol import SecretsSource, Target
 
+Open = Callable[[Environment, Plan, Home, SecretsSource], Target]
+
 
 def _local(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
     from roundtrip.targets.local.target import LocalTarget
@@ -20,23 +22,28 @@ def _local(environment: Environment, plan: Plan, home: Home, secrets: SecretsSou
     return LocalTarget(environment, plan, home, secrets)
 
 
-KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {"local": _local}
-"""Kinds that a release can go to. `compose` can place and observe, but nothing builds its images and no watchdog stands
-beside it yet, so no release is let there."""
+def _compose(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
+    from roundtrip.targets.compose.target import ComposeTarget
+
+    return ComposeTarget(environment, plan, home, secrets)
+
+
+KINDS: dict[str, Open] = {"local": _local, "compose": _compose}
+RELEASED = ("local",)
+"""Kinds that a release can go to. What `compose` lacks is a build section that makes its images."""
 
 
 def open_target(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
-    """The target of an environment. Raises PlanError for a kind that a release cannot go to."""
-    require_kind(environment)
+    """The target of an environment."""
     return KINDS[environment.target.kind](environment, plan, home, secrets)
 
 
 def require_kind(environment: Environment) -> None:
     """Raises PlanError for a kind that a release cannot go to."""
     kind = environment.target.kind
-    if kind not in KINDS:
+    if kind not in RELEASED:
         raise PlanError(
-            f"target.kind: no release can go to a target '{kind}' yet, known: {', '.join(KINDS)}",
+            f"target.kind: no release can go to a target '{kind}' yet, known: {', '.join(RELEASED)}",
             where=f"environment {environment.name}",
             remedy="correct the key 'target.kind'",
         )

@@ -1,7 +1,9 @@
-"""What every kind of environment stands on has in common: its ports of loopback, its Redis, who starts and ends it."""
+"""What every kind of environment stands on has in common: its ports of loopback, its Redis, who starts and ends it, and a
+supervisor of processes of ours beside it, the watchdog among them."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +13,14 @@ from filelock import FileLock, Timeout
 
 from roundtrip.errors import HostError
 from roundtrip.plan.environment import Environment
+from roundtrip.supervision.daemon import Daemon, Program
+from roundtrip.supervision.leftovers import end_leftovers, started_by
 from roundtrip.targets.ports import Ports, read_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
 from roundtrip.targets.servers import redis_password
 
+INCLUDE = Path(__file__).resolve().parents[2]
+"""where this package is imported from"""
 ALONE_LIMIT_SECONDS = 120
 POLL_SECONDS = 0.05
 
@@ -26,6 +32,7 @@ class LoopbackInfrastructure:
         self.folder = folder
         self.environment = environment
         self._secrets = secrets
+        self.daemon = Daemon(folder / "supervisor")
 
     def revive(self) -> None:
         """Have what was up before up again, without a secret. Raises HostError, TargetError when it never was."""
@@ -62,6 +69,24 @@ class LoopbackInfrastructure:
 
     def _redis_password(self) -> str:
         return redis_password(self._secrets, self.environment.secrets_connection)
+
+    def _watchdog(self) -> Program:
+        """It has no secret, and looks after whatever release stands here."""
+        command = [sys.executable, "-m", "roundtrip.watchdog", str(self.folder)]
+        return Program("watchdog", command, self.folder, {"PYTHONPATH": str(INCLUDE)}, priority=4)
+
+    def _start_daemon(self) -> None:
+        """With all that it was given before."""
+        if not self.daemon.is_running():
+            end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
+            self.daemon.start()
+
+    def _end_daemon(self) -> None:
+        """And every process that it has started, also where it is gone itself."""
+        if self.daemon.is_running():
+            self.daemon.stop()
+        else:
+            end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

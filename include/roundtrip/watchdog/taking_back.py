@@ -36,8 +36,8 @@ from roundtrip.plan.model import Plan
 from roundtrip.rollout.deploying import LAPSED
 from roundtrip.rollout.leasing import PULLED
 from roundtrip.rollout.standing import pulled_back
+from roundtrip.targets import open_target
 from roundtrip.targets.fence import Fence
-from roundtrip.targets.local.target import LocalTarget
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class TakingBack:
             "reason": f"nobody has renewed the lease for {lease.seconds:g} s, {last_holder} last",
         }
         home = Home(folder.parent.parent)
-        self._target = LocalTarget(self._environment, self._plan, home, _no_secrets)
+        self._target = open_target(self._environment, self._plan, home, _no_secrets)
 
     def pull(self) -> dict[str, Any] | None:
         """Bring traffic back; what is to be in the ledger about it, None for a release that has ended.

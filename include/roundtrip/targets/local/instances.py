@@ -23,12 +23,12 @@ from roundtrip.errors import TargetError
 from roundtrip.supervision.daemon import ENDED, Daemon, Program
 from roundtrip.targets import draining, ports, records
 from roundtrip.targets.bundles import Manifest
+from roundtrip.targets.infrastructure import INCLUDE
 from roundtrip.tls import trusted
 
 HEALTH_LIMIT_SECONDS = 2.0
 PROBES_AT_ONCE = 8
 LAST_LINES = 5
-INCLUDE = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True, order=True)

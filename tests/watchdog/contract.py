@@ -1,4 +1,4 @@
-"""A release that nobody looks after any more loses its traffic: with a real supervisor, proxy and processes."""
+"""What a watchdog does beside every kind of target: a release that nobody looks after any more loses its traffic."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from roundtrip.rollout import leasing
 from roundtrip.rollout.deploying import deploy
 from roundtrip.watchdog.watching import Watch
 from tests.watchdog.conftest import Standing
-
-pytestmark = pytest.mark.integration
 
 
 @contextmanager
