@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 
 import docker
 import pytest
@@ -12,7 +13,18 @@ from tests.containers import engine, registry
 from tests.containers.base import base_image
 from tests.containers.registry import Registry
 
-__all__ = ["base_image_name", "docker_client", "engine_address", "registry_server"]
+__all__ = ["base_image_name", "container_parts", "docker_client", "engine_address", "registry_server"]
+
+
+@dataclass(frozen=True)
+class ContainerParts:
+    """All that an environment of containers needs."""
+
+    engine_address: str
+    client: docker.DockerClient
+    registry: Registry
+    base: str
+    """name of an image with `python3` and `sh`"""
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +55,10 @@ def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 def base_image_name(docker_client: docker.DockerClient) -> str:
     """Of an image with `python3` and `sh`, which the session's engine has."""
     return base_image(docker_client)
+
+
+@pytest.fixture(scope="session")
+def container_parts(
+    engine_address: str, docker_client: docker.DockerClient, registry_server: Registry, base_image_name: str
+) -> ContainerParts:
+    return ContainerParts(engine_address, docker_client, registry_server, base_image_name)

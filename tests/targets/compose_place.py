@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import docker
 import pytest
 
 from roundtrip.plan.environment import ComposeTargetSettings, Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.targets.compose.target import ComposeTarget
-from tests.containers.registry import Registry
+from tests.containers.fixtures import ContainerParts
 from tests.containers.servers import redis_image, traefik_image
 from tests.targets.images import Images
 from tests.targets.place import Place, environment
@@ -24,37 +23,23 @@ HEALTHY_LIMIT_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
-def standing(
-    tmp_path_factory: pytest.TempPathFactory,
-    engine_address: str,
-    docker_client: docker.DockerClient,
-    registry_server: Registry,
-    base_image_name: str,
-) -> Iterator[Place]:
+def standing(tmp_path_factory: pytest.TempPathFactory, container_parts: ContainerParts) -> Iterator[Place]:
     """An environment of the compose target that is up."""
-    folder = tmp_path_factory.mktemp("compose")
-    with standing_compose(folder, engine_address, docker_client, registry_server, base_image_name) as made:
+    with standing_compose(tmp_path_factory.mktemp("compose"), container_parts) as made:
         yield made
 
 
 @contextmanager
-def standing_compose(
-    folder: Path,
-    engine_address: str,
-    client: docker.DockerClient,
-    registry: Registry,
-    base: str,
-    **changes: object,
-) -> Iterator[Place]:
+def standing_compose(folder: Path, parts: ContainerParts, **changes: object) -> Iterator[Place]:
     """A place of the compose target that is up; `changes` to its fields."""
     settings = ComposeTargetSettings(
         kind="compose",
-        engine=engine_address,
-        registry=registry.address,
-        traefik_image=traefik_image(client, base, folder),
-        redis_image=redis_image(client, base, folder),
+        engine=parts.engine_address,
+        registry=parts.registry.address,
+        traefik_image=traefik_image(parts.client, parts.base, folder),
+        redis_image=redis_image(parts.client, parts.base, folder),
     )
-    packing = Images(client, registry, base, folder / "packing")
+    packing = Images(parts.client, parts.registry, parts.base, folder / "packing")
     made = Place(
         Home(folder / "home"),
         packing,

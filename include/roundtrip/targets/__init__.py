@@ -13,8 +13,6 @@ from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.targets.protocol import SecretsSource, Target
 
-Open = Callable[[Environment, Plan, Home, SecretsSource], Target]
-
 
 def _local(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
     from roundtrip.targets.local.target import LocalTarget
@@ -28,7 +26,10 @@ def _compose(environment: Environment, plan: Plan, home: Home, secrets: SecretsS
     return ComposeTarget(environment, plan, home, secrets)
 
 
-KINDS: dict[str, Open] = {"local": _local, "compose": _compose}
+KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {
+    "local": _local,
+    "compose": _compose,
+}
 RELEASED = ("local",)
 """Kinds that a release can go to. What `compose` lacks is a build section that makes its images."""
 

@@ -66,9 +66,9 @@ def client(docker_client: docker.DockerClient) -> docker.DockerClient:
 def test_built_twice_in_other_folders_it_is_the_same(
     client: docker.DockerClient, source: Source, tmp_path: Path
 ) -> None:
-    first = build(client, source.recipe("first"), tmp_path / "1.tar", say=source.said.append)
+    first = build(client, source.recipe("first"), tmp_path / "1.tar", source.said.append)
     there = {image["Id"] for image in client.api.images(all=True)}
-    again = build(client, source.recipe("another"), tmp_path / "2.tar", say=source.said.append, fresh=True)
+    again = build(client, source.recipe("another"), tmp_path / "2.tar", source.said.append, fresh=True)
     assert first == again
     assert differences(tmp_path / "1.tar", tmp_path / "2.tar") == []
     assert {image["Id"] for image in client.api.images(all=True)} == there, (
@@ -83,9 +83,7 @@ def test_what_a_clock_or_chance_gets_into_it_is_named(
 ) -> None:
     chance = DOCKERFILE.replace("write('built')", "write(__import__('uuid').uuid4().hex)")
     for name in ("first", "second"):
-        build(
-            client, source.recipe(name, chance), tmp_path / f"{name}.tar", say=source.said.append, fresh=True
-        )
+        build(client, source.recipe(name, chance), tmp_path / f"{name}.tar", source.said.append, fresh=True)
     [found] = differences(tmp_path / "first.tar", tmp_path / "second.tar")
     assert found.startswith("app/made.txt in layer ")
 
@@ -93,7 +91,7 @@ def test_what_a_clock_or_chance_gets_into_it_is_named(
 def test_it_shares_its_base_and_carries_its_labels(
     client: docker.DockerClient, source: Source, tmp_path: Path
 ) -> None:
-    build(client, source.recipe("one"), tmp_path / "1.tar", say=source.said.append)
+    build(client, source.recipe("one"), tmp_path / "1.tar", source.said.append)
     config = read(tmp_path / "1.tar").config
     base = client.images.get(source.base).attrs["RootFS"]["Layers"]
     assert len(config["rootfs"]["diff_ids"]) > len(base)
@@ -104,7 +102,7 @@ def test_it_shares_its_base_and_carries_its_labels(
 def test_published_it_has_one_digest_and_runs_from_it(
     client: docker.DockerClient, source: Source, tmp_path: Path, registry_server: Registry
 ) -> None:
-    identity = build(client, source.recipe("one"), tmp_path / "1.tar", say=source.said.append)
+    identity = build(client, source.recipe("one"), tmp_path / "1.tar", source.said.append)
     repository = f"{registry_server.address}/fixture"
     digests = {publish(client, tmp_path / "1.tar", identity, repository) for _ in range(2)}
     assert len(digests) == 1
@@ -143,13 +141,13 @@ def test_what_could_not_be_run_is_refused_with_the_reason(
     if "localhost" in dockerfile:
         of = ImageRecipe(**{**vars(of), "arguments": {}})
     with pytest.raises((BuildError, ArtefactError), match=said):
-        build(client, of, tmp_path / "1.tar", say=source.said.append)
+        build(client, of, tmp_path / "1.tar", source.said.append)
 
 
 def test_a_registry_that_is_not_there_is_said(
     client: docker.DockerClient, source: Source, tmp_path: Path
 ) -> None:
-    identity = build(client, source.recipe("one"), tmp_path / "1.tar", say=source.said.append)
+    identity = build(client, source.recipe("one"), tmp_path / "1.tar", source.said.append)
     with pytest.raises(TargetError, match="the registry does not answer"):
         publish(client, tmp_path / "1.tar", identity, "127.0.0.1:1/fixture")
 
@@ -157,4 +155,4 @@ def test_a_registry_that_is_not_there_is_said(
 def test_an_engine_that_is_not_there_is_said(source: Source, tmp_path: Path) -> None:
     nobody = docker.DockerClient(base_url=f"unix://{tmp_path}/none.sock", version="1.41")
     with pytest.raises(HostError, match="the Docker Engine does not answer"):
-        build(nobody, source.recipe("one"), tmp_path / "1.tar", say=source.said.append)
+        build(nobody, source.recipe("one"), tmp_path / "1.tar", source.said.append)

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_services_that_are_built_with_all_that_it_takes(folder: Path) -> None:
-    found = composed(folder)
+    found = composed(folder, print)
     assert set(found) == {"workers", "api"}
     assert (found["workers"].context, found["workers"].dockerfile) == (PurePosixPath("workers"), "Dockerfile")
     api = found["api"]
@@ -48,7 +48,7 @@ def test_the_section_is_as_it_is_written_and_holds_no_value_of_a_variable(
     (folder / "conf").mkdir()
     (folder / "conf" / "secrets.env").write_text("TOKEN=only-for-the-service\n", encoding="utf-8")
     monkeypatch.setenv("REDIS_URL", "redis://:only-for-the-service@redis")
-    section = composed(folder)["workers"].section
+    section = composed(folder, print)["workers"].section
     assert section["environment"] == {"REDIS_URL": "${REDIS_URL:?}"}
     assert section["restart"] == "unless-stopped"
     assert "build" not in section
@@ -68,17 +68,17 @@ def test_the_section_is_as_it_is_written_and_holds_no_value_of_a_variable(
 def test_what_is_not_of_the_release_branch_alone_is_refused(tmp_path: Path, build: str, said: str) -> None:
     (tmp_path / FILE).write_text(f"services:\n  api:\n    build: {build}\n", encoding="utf-8")
     with pytest.raises(BuildError, match=said) as raised:
-        composed(tmp_path)
+        composed(tmp_path, print)
     assert "services.api.build" in str(raised.value)
 
 
 def test_a_file_that_compose_does_not_take_is_refused_with_what_compose_says(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("services:\n  api:\n    bild: api\n", encoding="utf-8")
     with pytest.raises(BuildError, match="bild"):
-        composed(tmp_path)
+        composed(tmp_path, print)
 
 
 def test_the_platforms_own_file_is_understood() -> None:
     for version in ("base", "upgrade-1.1.0"):
         folder = Path(__file__).parents[3] / "include" / "platform" / version
-        assert set(composed(folder)) == {"api", "workers", "backtester", "ops-ui"}
+        assert set(composed(folder, print)) == {"api", "workers", "backtester", "ops-ui"}

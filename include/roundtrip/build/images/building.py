@@ -3,7 +3,7 @@
 Rules:
 1. A first build may use what the engine has kept of earlier ones. One that is `fresh` runs every line of the Dockerfile again,
    and what it leaves in the engine is removed: it is there to be compared.
-2. An image that runs as root, or that nobody could call healthy, is refused here, before it is published.
+2. An image that runs as root, or that nobody could call healthy, is refused here, before there is a file of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from roundtrip.build.images.canonical import canonical, read
 from roundtrip.errors import BuildError, HostError, TargetError
 from roundtrip.targets.compose.engine import asking, meaning
 from roundtrip.targets.compose.overlay import require_health_check, section_of
+from roundtrip.targets.protocol import Progress
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -61,35 +62,32 @@ class ImageRecipe:
         return str(self.context / self.dockerfile)
 
 
-def build(
-    client: DockerClient, of: ImageRecipe, to: Path, *, say: Callable[[str], None], fresh: bool = False
-) -> str:
+def build(client: DockerClient, of: ImageRecipe, to: Path, progress: Progress, *, fresh: bool = False) -> str:
     """Build it into the file `to`; the image's id. Raises BuildError, HostError, ArtefactError."""
-    progress = Progress(of, say)
+    said = Said(of, progress)
     try:
         for line in _lines(client, of, fresh=fresh):
-            progress.take(line)
+            said.take(line)
         with tempfile.NamedTemporaryFile(dir=to.parent, prefix="saved-") as saved:
             with asking(of.name):
-                for chunk in client.api.get_image(progress.identity()):
+                for chunk in client.api.get_image(said.identity()):
                     saved.write(chunk)
             saved.flush()
-            made = canonical(Path(saved.name), to, epoch=of.changed_at)
+            _require_runnable(Path(saved.name), of.name)
+            return canonical(Path(saved.name), to, epoch=of.changed_at)
     finally:
         if fresh:
-            _remove(client, progress.made)
-    _require_runnable(to, of.name)
-    return made
+            _remove(client, said.made)
 
 
-class Progress:
+class Said:
     """What the engine says while it builds."""
 
-    def __init__(self, of: ImageRecipe, say: Callable[[str], None]) -> None:
+    def __init__(self, of: ImageRecipe, progress: Progress) -> None:
         self.made: list[str] = []
         """images of single lines of the Dockerfile, the oldest first"""
         self._of = of
-        self._say = say
+        self._progress = progress
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._is_base = False
         self._built = ""
@@ -100,7 +98,7 @@ class Progress:
             raise self._failed(str(error))
         text = str(line.get("stream", "")).rstrip()
         if text:
-            self._say(text)
+            self._progress(text)
             self._last.append(text)
         if FROM.match(text):
             self._is_base = True

@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from roundtrip import durable
 from roundtrip.errors import ArtefactError
 
 MANIFEST = "manifest.json"
@@ -45,7 +47,6 @@ KEPT_OF_CONFIG = (
 TIMES = ("mtime", "atime", "ctime")
 IN_MEMORY_BYTES = 16 * 1024**2
 """of a layer that is being rewritten; a larger one is on disk"""
-CHUNK_BYTES = 1024**2
 GZIP = b"\x1f\x8b"
 """how a packed file begins (RFC 1952, 2.3.1)"""
 
@@ -84,7 +85,11 @@ def read(file: Path) -> Archive:
 def canonical(saved: Path, to: Path, *, epoch: int) -> str:
     """Write the image without its traces to `to`; its id. `epoch` in seconds since 1970. Raises ArtefactError."""
     archive = read(saved)
-    with tarfile.open(saved, "r:") as source, tarfile.open(to, "w", format=tarfile.PAX_FORMAT) as made:
+    with (
+        tarfile.open(saved, "r:") as source,
+        durable.writing(to) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as made,
+    ):
         layers = [_copy_layer(source, name, made, epoch) for name in archive.layers]
         config = _json(_configuration(archive.config, layers, epoch))
         identity = hashlib.sha256(config).hexdigest()
@@ -120,7 +125,8 @@ def _copy_layer(source: tarfile.TarFile, name: str, made: tarfile.TarFile, epoch
         if _is_later(layer, epoch):
             _clamp(layer, file, epoch)
         else:
-            _copy(layer, file)
+            shutil.copyfileobj(layer, file)
+        file.seek(0)
         digest = _sha256(file)
         info = tarfile.TarInfo(f"{digest}.tar")
         info.size = file.seek(0, io.SEEK_END)
@@ -131,13 +137,13 @@ def _copy_layer(source: tarfile.TarFile, name: str, made: tarfile.TarFile, epoch
 
 
 def _is_later(layer: IO[bytes], epoch: int) -> bool:
-    layer.seek(0)
     with tarfile.open(fileobj=layer, mode="r:") as members:
-        return any(member.mtime > epoch for member in members)
+        is_later = any(member.mtime > epoch for member in members)
+    layer.seek(0)
+    return is_later
 
 
 def _clamp(layer: IO[bytes], to: IO[bytes], epoch: int) -> None:
-    layer.seek(0)
     with (
         tarfile.open(fileobj=layer, mode="r:") as members,
         tarfile.open(fileobj=to, mode="w|", format=tarfile.PAX_FORMAT) as made,
@@ -188,7 +194,7 @@ def _files(archive: Archive) -> dict[str, tuple[object, ...]]:
 def _layer(source: tarfile.TarFile, name: str) -> Iterator[IO[bytes]]:
     """A layer, unpacked where the engine keeps it packed."""
     with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as layer:
-        _copy(_member(source, name), layer)
+        shutil.copyfileobj(_member(source, name), layer)
         layer.seek(0)
         is_packed = layer.read(2) == GZIP
         layer.seek(0)
@@ -206,18 +212,9 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     return content
 
 
-def _copy(source: IO[bytes], to: IO[bytes]) -> None:
-    source.seek(0)
-    while chunk := source.read(CHUNK_BYTES):
-        to.write(chunk)
-
-
 def _sha256(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    file.seek(0)
-    while chunk := file.read(CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.hexdigest()
+    """Of what is left to read."""
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -7,8 +7,7 @@ label, and that is read by everybody who may read the image.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ from typing import Any
 
 from roundtrip.errors import BuildError
 from roundtrip.targets.programs import brought
+from roundtrip.toolchain.commands import Log, environment, run
 
 FILE = "docker-compose.yml"
 AS_WRITTEN = (
@@ -44,32 +44,27 @@ class Composed:
     """all that the file says of the service, but for its build"""
 
 
-def composed(folder: Path) -> dict[str, Composed]:
+def composed(folder: Path, log: Log) -> dict[str, Composed]:
     """Every service that the file in `folder` builds. Raises BuildError, HostError when Compose is not there."""
     file = folder / FILE
-    said = _read_by_compose(file)
+    said = _read_by_compose(file, log)
     built = {name: section for name, section in said.get("services", {}).items() if "build" in section}
     return {name: _composed(section, f"{file}: services.{name}.build") for name, section in built.items()}
 
 
-def _read_by_compose(file: Path) -> dict[str, Any]:
-    command = [str(brought("docker-compose")), f"--file={file}", "config", *AS_WRITTEN]
-    done = subprocess.run(
-        command,
-        env={"PATH": os.environ.get("PATH", "")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise BuildError(
-            done.stderr.strip() or f"Compose ended with {done.returncode}",
-            where=str(file),
-            remedy="mend it on the working branch; `docker compose config` tells the same",
-        )
-    said: dict[str, Any] = json.loads(done.stdout)
+def _read_by_compose(file: Path, log: Log) -> dict[str, Any]:
+    """Written by Compose to a file of its own: what it warns of is on its standard output as well."""
+    with tempfile.TemporaryDirectory(prefix="roundtrip-compose-") as scratch:
+        written = Path(scratch) / "config.json"
+        command = [
+            str(brought("docker-compose")),
+            f"--file={file}",
+            "config",
+            *AS_WRITTEN,
+            f"--output={written}",
+        ]
+        run(command, file.parent, environment([]), log, timeout_seconds=LIMIT_SECONDS)
+        said: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
     return said
 
 

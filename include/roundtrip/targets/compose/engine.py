@@ -78,12 +78,14 @@ def connect(address: str) -> DockerClient:
 def asking(where: str) -> Iterator[None]:
     """Within, what the engine refuses is an error of ours, about `where`. Raises HostError, TargetError, ArtefactError."""
     import requests
-    from docker.errors import APIError, DockerException
+    from docker.errors import APIError, DockerException, ImageLoadError
 
     try:
         yield
     except APIError as error:
         raise meaning(str(error.explanation or error), where) from error
+    except ImageLoadError as error:
+        raise meaning(str(error), where) from error
     except (DockerException, requests.RequestException) as error:
         raise HostError(
             f"the Docker Engine does not answer: {error}",
