@@ -10,7 +10,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import httpx
@@ -90,6 +90,41 @@ def test_a_converge_that_is_overtaken_in_the_middle_stops(place: Place, step: st
     assert overtaken == [place.whole("1.0.0")]
     assert place.target().observe() == place.whole("1.0.0")
     assert ask(place)["version"] == "1.0.0"
+
+
+def test_a_client_sees_one_release_of_all_services(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them first asks one service or the other, and stays with what it got for both."""
+    workers = place.plan.services["workers"].model_copy(update={"queue": False, "route": "/workers"})
+    services = {**place.plan.services, "workers": workers}
+    monkeypatch.setattr(place, "plan", place.plan.model_copy(update={"services": services}))
+    stable, new = place.whole("1.0.0"), place.whole("1.1.0")
+    half = mixed(stable, new, place.plan, wave(50))
+    seen = {}
+    with clients_of(place, 12) as clients:
+        for step, desired in {
+            "half": half,
+            "pulled": pulled(half, "1.1.0"),
+            "again": half,
+            "new": new,
+        }.items():
+            place.converge(desired)
+            seen[step] = [versions_seen(client, number) for number, client in enumerate(clients)]
+        fresh = [versions_seen(client, 0) for client in clients]
+    assert all(len(versions) == 1 for step in seen.values() for versions in step), seen
+    assert {v for versions in seen["half"] for v in versions} == {"1.0.0", "1.1.0"}
+    assert seen["pulled"] == seen["again"] == [{"1.0.0"}] * 12, "who is there stays where it is"
+    assert seen["new"] == fresh == [{"1.1.0"}] * 12
+
+
+def test_a_service_reaches_those_of_its_own_release_with_or_without_traffic(place: Place) -> None:
+    def inside(path: str) -> str:
+        answer = httpx.get(f"{place.target().addresses().internal}/{path}/", trust_env=False, timeout=10)
+        return str(answer.json()["version"])
+
+    assert inside("1.1.0/api") == "1.0.0", "what a release does not have is given by weight"
+    place.converge(pulled(mixed(place.whole("1.0.0"), place.whole("1.1.0"), place.plan, wave(50)), "1.1.0"))
+    found = {path: inside(path) for path in ("1.0.0/api", "1.1.0/api", "api", "1.1.0/workers")}
+    assert found == {"1.0.0/api": "1.0.0", "1.1.0/api": "1.1.0", "api": "1.0.0", "1.1.0/workers": "1.1.0"}
 
 
 def test_a_bundle_with_one_flipped_byte_is_refused_and_nothing_changes(place: Place) -> None:
@@ -185,6 +220,23 @@ def clients(place: Place) -> Iterator[dict]:
         finally:
             out, _ = process.communicate("stop\n", timeout=60)
             counted.update(json.loads(out.splitlines()[-1]))
+
+
+@contextmanager
+def clients_of(place: Place, number: int) -> Iterator[list[httpx.Client]]:
+    """Clients at the front door that keep their cookies."""
+    door = place.target().addresses().front_door
+    with ExitStack() as open_clients:
+        yield [
+            open_clients.enter_context(httpx.Client(base_url=door, trust_env=False, timeout=10))
+            for _ in range(number)
+        ]
+
+
+def versions_seen(client: httpx.Client, turn: int) -> set[str]:
+    """By the two services, each asked three times in turn, `turn` says which one first."""
+    paths = ("/", "/workers/", "/")[turn % 2 :][:2] * 3
+    return {client.get(path).json()["version"] for path in paths}
 
 
 def ask(place: Place, path: str = "/") -> dict:

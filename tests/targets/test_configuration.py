@@ -49,6 +49,17 @@ def test_another_port_of_the_environment_is_the_same_configuration(tmp_path: Pat
     assert configurations(tmp_path, moved) == configurations(tmp_path)
 
 
+def test_a_release_is_named_by_its_version_and_so_is_its_configuration(tmp_path: Path) -> None:
+    where = environment().model_copy(update={"configuration": {"DOOR": "{front_door}/for/{release}"}})
+    plan = load_plan(HERE / "plan.yaml")
+    anything = {**plan.variables, "DOOR": Variable()}
+    of = Configurations(tmp_path, plan.model_copy(update={"variables": anything}), where, lambda _: SECRETS)
+    digests = {version: of.digests(version, PLACES)["api"] for version in ("1.0.0", "1.1.0")}
+    doors = {version: of.variables(digest, PLACES)["DOOR"] for version, digest in digests.items()}
+    assert doors == {v: f"{PLACES['front_door']}/for/{v}" for v in ("1.0.0", "1.1.0")}
+    assert len(set(digests.values())) == 2
+
+
 def test_only_the_owner_can_read_what_is_kept(tmp_path: Path) -> None:
     configurations(tmp_path / "kept")
     files = list((tmp_path / "kept").iterdir())

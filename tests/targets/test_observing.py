@@ -1,4 +1,4 @@
-"""What is observed from instances, routes and flags, and how the proxy is told: pure, no server."""
+"""What is observed from instances, routes and flags: pure, no server."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import pytest
 
 from roundtrip.errors import TargetError
 from roundtrip.plan.deployment import Deployment, Placement
-from roundtrip.plan.loading import load_plan
 from roundtrip.targets.flags import Flags
 from roundtrip.targets.local.instances import Instance
 from roundtrip.targets.observing import deployment_of
-from roundtrip.targets.routing import Backend, render
-from tests.targets.place import HERE
+from roundtrip.targets.routes import Backend
 
 
 def instance(version: str, number: int = 1, bundle: str = "sha256:a", service: str = "api") -> Instance:
@@ -65,33 +63,6 @@ def test_what_is_observed_does_not_depend_on_the_order_in_which_it_is_found() ->
     for seed in range(20):
         random.Random(seed).shuffle(found)  # noqa: S311 - a seeded order
         assert deployment_of(found, ROUTES[:: -1 if seed % 2 else 1], {}) == once
-
-
-def test_the_longest_prefix_wins_at_the_front_door() -> None:
-    plan = load_plan(HERE / "plan.yaml")
-    settings = plan.services["api"].model_copy(update={"route": "/", "extra_routes": ["/api/auth", "/api"]})
-    plan = plan.model_copy(update={"services": {**plan.services, "api": settings}})
-    routers = render(plan, [backend(100, STABLE)])["http"]["routers"].values()
-    ranks = {router["rule"]: router["priority"] for router in routers if router["entryPoints"] == ["front"]}
-    assert sorted(ranks, key=ranks.__getitem__) == [
-        "PathPrefix(`/`)",
-        "Path(`/api`) || PathPrefix(`/api/`)",
-        "Path(`/api/auth`) || PathPrefix(`/api/auth/`)",
-    ]
-
-
-def test_a_service_without_a_route_is_not_at_the_front_door() -> None:
-    worker = instance("1.0.0", service="workers")
-    routers = render(load_plan(HERE / "plan.yaml"), [backend(100, worker)])["http"]["routers"]
-    assert [router["entryPoints"] for router in routers.values()] == [["internal"]]
-
-
-def test_a_single_process_is_never_taken_out_for_a_late_health_answer() -> None:
-    plan = load_plan(HERE / "plan.yaml")
-    one = render(plan, [backend(100, STABLE)])["http"]["services"]["api-1-0-0"]["loadBalancer"]
-    two = render(plan, [backend(100, STABLE, instance("1.0.0", 2))])["http"]["services"]["api-1-0-0"]
-    assert "healthCheck" not in one
-    assert two["loadBalancer"]["healthCheck"]["path"] == "/healthz"
 
 
 def test_flags_go_on_only_when_all_else_is_done(tmp_path) -> None:

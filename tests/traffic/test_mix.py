@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roundtrip.affinity import cookie_value
 from roundtrip.errors import EvidenceError, PlanError
 from roundtrip.traffic.account import TrafficAccount
 from roundtrip.traffic.mix import SHARES, Mix, is_answer
 from roundtrip.traffic.record import Record
-from roundtrip.traffic.served_by import ServedBy, cookie_value
+from roundtrip.traffic.served_by import ServedBy
 
 
 def mix(seed: int = 1, run: int = 1) -> Mix:
@@ -91,17 +92,12 @@ def test_a_folder_where_no_traffic_ever_ran_is_not_clean(tmp_path: Path) -> None
     assert not summary.is_clean
 
 
-def test_the_version_is_told_by_the_cookie_of_the_service_that_was_asked() -> None:
+def test_the_version_is_told_by_the_one_cookie_whichever_service_gave_it() -> None:
     served_by = ServedBy(["1.0.0", "1.1.0"])
     # as Traefik 3.7 set it for a weighted service over one named api-1-1-0
     assert cookie_value("api", "1.1.0") == "e7747d4b3c04b272"
-    both = {"rt-ops-ui": cookie_value("ops-ui", "1.0.0"), "rt-api": cookie_value("api", "1.1.0")}
-    assert served_by("risk", {}, both) == "1.1.0"
-    assert served_by("home", {}, both) == "1.0.0"
-    moved = {"rt-api": cookie_value("api", "1.0.0")}
-    assert served_by("risk", {}, {**both, **moved}) == "1.0.0", (
-        "the response's cookie replaces the one that was sent"
-    )
-    assert served_by("risk", {}, {}) == "unknown"
-    assert served_by("risk", {}, {"rt-api": "another"}) == "unknown"
-    assert served_by("risk", {"x-version": "2.0.0"}, both) == "2.0.0"
+    assert served_by({}, {"rt-release": "e7747d4b3c04b272"}) == "1.1.0"
+    assert served_by({}, {"rt-release": cookie_value("ops-ui", "1.0.0")}) == "1.0.0"
+    assert served_by({}, {}) == "unknown"
+    assert served_by({}, {"rt-release": "another"}) == "unknown"
+    assert served_by({"x-version": "2.0.0"}, {"rt-release": "e7747d4b3c04b272"}) == "2.0.0"

@@ -25,6 +25,7 @@ PLACES = {
     "internal": "http://127.0.0.1:8081",
     "github": "http://127.0.0.1:8082",
     "redis_port": "6379",
+    "release": "1.0.0",
 }
 """Placeholder -> a value of the form that a target fills in."""
 

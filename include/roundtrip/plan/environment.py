@@ -174,7 +174,8 @@ class Environment(Part):
     configuration: Annotated[
         dict[str, str],
         Field(
-            description="variables that are no secrets; {front_door}, {internal}, {redis_port}, {github} are the target's"
+            description="variables that are no secrets; {front_door}, {internal}, {redis_port}, {github} are the target's, "
+            "{release} is the version of the service that reads it"
         ),
     ] = {}
     secrets_connection: Annotated[

@@ -3,7 +3,8 @@
 Rules:
 1. A configuration is named by a keyed digest (HMAC): equal values give equal names, a name gives no value away.
 2. Its values are kept in a file that only its owner reads, for as long as a deployment may go back to them: secrets as
-   they were, addresses of the environment itself by name, since these are the target's and not the release's.
+   they were, addresses of the environment itself by name, since these are the target's and not the release's. `{release}`
+   is the version whose configuration it is.
 3. A variable that is missing or malformed is an error that names it, never its value.
 """
 
@@ -26,6 +27,8 @@ from roundtrip.plan.model import Plan
 from roundtrip.targets import filling
 from roundtrip.targets.filling import PLACEHOLDER, filled
 from roundtrip.targets.protocol import SecretsSource
+
+RELEASE = "{release}"
 
 
 @dataclass(frozen=True)
@@ -86,19 +89,23 @@ class Configurations:
         names = stable if is_stable and stable is not None else settings.environment
         values: dict[str, Value] = {}
         for name in names:
-            value = self._value(name, secrets, places)
+            value = self._value(name, version, secrets, places)
             if value is not None:
                 values[name] = value
         return values
 
-    def _value(self, name: str, secrets: Mapping[str, str], places: Mapping[str, str]) -> Value | None:
+    def _value(
+        self, name: str, version: str, secrets: Mapping[str, str], places: Mapping[str, str]
+    ) -> Value | None:
         variable = self._plan.variables[name]
         plain = self._environment.configuration.get(name)
         if plain is None and name not in secrets:
             if not variable.required:
                 return None
             raise self._problem(name, "is missing")
-        value = Value("{value}", {"value": secrets[name]}) if plain is None else _parted(plain, secrets)
+        value = (
+            Value("{value}", {"value": secrets[name]}) if plain is None else _parted(plain, version, secrets)
+        )
         try:
             whole = filled(value.text, {**places, **value.secrets})
         except KeyError as error:
@@ -144,8 +151,9 @@ class Configurations:
         return path.read_bytes()
 
 
-def _parted(plain: str, secrets: Mapping[str, str]) -> Value:
+def _parted(plain: str, version: str, secrets: Mapping[str, str]) -> Value:
     """A secret is named in the environment's configuration by its name in small letters."""
+    plain = plain.replace(RELEASE, version)
     by_name = {name.lower(): secret for name, secret in secrets.items()}
     named = {name: by_name[name] for name in PLACEHOLDER.findall(plain) if name in by_name}
     return Value(plain, named)

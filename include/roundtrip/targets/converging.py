@@ -33,7 +33,7 @@ from roundtrip.targets.instances import Instance, Instances, InstanceT, Start
 from roundtrip.targets.observing import observed
 from roundtrip.targets.planning import Steps, plan_steps
 from roundtrip.targets.protocol import Progress
-from roundtrip.targets.routing import Backend
+from roundtrip.targets.routes import Backend
 
 END_LIMIT_SECONDS = 20
 """for an instance that was told to end; what supervises it kills it after its own time to end, 10 s by default"""

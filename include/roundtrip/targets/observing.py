@@ -15,7 +15,7 @@ from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.targets import routing
 from roundtrip.targets.flags import Flags
 from roundtrip.targets.instances import Instance, Instances, InstanceT
-from roundtrip.targets.routing import Backend
+from roundtrip.targets.routes import Backend
 
 PATIENCE_SECONDS = 3.0
 """An instance that does not answer is asked again for so long before it counts as gone: one that is being started

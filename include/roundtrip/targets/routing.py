@@ -1,19 +1,14 @@
-"""Traffic: what Traefik is told, and what it says that it does.
+"""Traffic: how Traefik is told its routes, and what it says that it does.
 
 Rules:
-1. Each service is a weighted service over one load balancer for each version; a version without weight gets nothing.
-2. The file is written beside and renamed: Traefik drops requests while it reads a file that is half written.
-3. A change counts when Traefik's own API shows it, not when the file is there.
-4. Clients stick to a version by cookie; a cookie of a version without weight is ignored by Traefik.
-5. A request that reached no process is sent to another one; one that was sent is never sent again, whatever came back
-   (Traefik's retry ends when the first byte is written). The failed attempt still counts against its version.
+1. The file is written beside and renamed: Traefik drops requests while it reads a file that is half written.
+2. A change counts when Traefik's own API shows it, not when the file is there. It takes up all routes of a file at once.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,66 +19,12 @@ from ruamel.yaml import YAML
 from roundtrip import durable
 from roundtrip.errors import TargetError
 from roundtrip.plan.model import Plan
+from roundtrip.targets.routes import Backend, render
 from roundtrip.tls import trusted
 
 APPLY_LIMIT_SECONDS = 10
-ATTEMPTS = 3
-AGAIN = "again"
-"""the middleware of rule 5; no service can have this name with a version"""
 ANSWER_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class Backend:
-    """One version of a service as the proxy sees it."""
-
-    service: str
-    version: str
-    weight_percent: int
-    urls: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Its name in Traefik: dots would end a name there."""
-        return f"{self.service}-{self.version.replace('.', '-')}"
-
-
-def render(plan: Plan, backends: Sequence[Backend]) -> dict[str, Any]:
-    """Traefik's dynamic configuration for these backends; deterministic."""
-    services: dict[str, Any] = {}
-    routers: dict[str, Any] = {}
-    middlewares: dict[str, Any] = {}
-    for name in sorted({backend.service for backend in backends}):
-        of = sorted((b for b in backends if b.service == name), key=lambda b: b.version)
-        services[name] = {
-            "weighted": {
-                "services": [{"name": b.name, "weight": b.weight_percent} for b in of],
-                "sticky": {"cookie": {"name": f"rt-{name}", "httpOnly": True, "sameSite": "lax"}},
-            }
-        }
-        for b in of:
-            services[b.name] = {"loadBalancer": _load_balancer(b, plan.services[name].health)}
-        middlewares[f"strip-{name}"] = {"stripPrefix": {"prefixes": [f"/{name}"]}}
-        routers[f"{name}-internal"] = {
-            "rule": f"Path(`/{name}`) || PathPrefix(`/{name}/`)",
-            "entryPoints": ["internal"],
-            "service": name,
-            "middlewares": [f"strip-{name}", AGAIN],
-        }
-        settings = plan.services[name]
-        for number, prefix in enumerate(p for p in (settings.route, *settings.extra_routes) if p):
-            routers[f"{name}-front-{number}"] = {
-                "rule": _rule(prefix),
-                "entryPoints": ["front"],
-                "service": name,
-                "priority": 10 + len(prefix),
-                "middlewares": [AGAIN],
-            }
-    if not services:
-        return {}
-    middlewares[AGAIN] = {"retry": {"attempts": ATTEMPTS, "initialInterval": "20ms"}}
-    return {"http": {"services": services, "routers": routers, "middlewares": middlewares}}
 
 
 def write(dynamic_file: Path, plan: Plan, backends: Sequence[Backend]) -> None:
@@ -125,14 +66,6 @@ def read(api: str) -> list[Backend]:
     return backends
 
 
-def _load_balancer(backend: Backend, health: str) -> dict[str, Any]:
-    balancer: dict[str, Any] = {"servers": [{"url": url} for url in sorted(backend.urls)]}
-    if len(backend.urls) > 1:
-        # With one process there is no other to send to: a late health answer would only refuse what it could serve.
-        balancer["healthCheck"] = {"path": health, "interval": "1s", "timeout": "2s"}
-    return balancer
-
-
 def _services(api: str) -> list[Mapping[str, Any]]:
     deadline = time.monotonic() + ANSWER_LIMIT_SECONDS
     while True:
@@ -155,8 +88,3 @@ def _services(api: str) -> list[Mapping[str, Any]]:
 
 def _shape(backends: Sequence[Backend]) -> list[tuple[str, str, int, tuple[str, ...]]]:
     return sorted((b.service, b.version, b.weight_percent, tuple(sorted(b.urls))) for b in backends)
-
-
-def _rule(prefix: str) -> str:
-    trimmed = prefix.rstrip("/")
-    return f"Path(`{trimmed}`) || PathPrefix(`{trimmed}/`)" if trimmed else "PathPrefix(`/`)"

@@ -33,8 +33,8 @@ RECENT_ORDERS = 200
 FLUSH_SECONDS = 1.0
 
 Clock = Callable[[], datetime]
-VersionOf = Callable[[str, Mapping[str, str], Mapping[str, str]], str]
-"""Route, headers of the response, cookies that were sent or given -> version that answered."""
+VersionOf = Callable[[Mapping[str, str], Mapping[str, str]], str]
+"""Headers of the response, cookies that were sent or given -> version that answered."""
 
 
 class ConnectionLostError(aiohttp.ClientError):
@@ -177,7 +177,7 @@ class Generator:
         return "GET", PATHS[planned.route], None
 
     def _came_back(self, planned: Planned, answer: Answer, sent_at: datetime) -> None:
-        now, version = self._clock(), self._version_of(planned.route, answer.headers, answer.cookies)
+        now, version = self._clock(), self._version_of(answer.headers, answer.cookies)
         if is_answer(planned.route, answer.status, answer.headers.get("content-type", "")):
             self._record.answered(planned.route, answer.status, version, sent_at, now)
             if planned.order is not None:
