@@ -9,7 +9,7 @@ from sections.steps_of import StepsOf
 
 
 def sign(plan: Plan) -> TaskGroup:
-    """Tag the commit, sign the artefacts, publish both with SBOM and checksums."""
+    """Tag the commit, sign the artefacts and what is known of them, publish all with SBOM and checksums."""
     with TaskGroup("sign", tooltip="3.3 Sign and tag release") as group:
         step = StepsOf(plan)
         chain(
@@ -19,6 +19,11 @@ def sign(plan: Plan) -> TaskGroup:
                 f"3.3 Once staging tests pass, tag the commit as v{plan.to_version}.",
             ),
             step("sign_artefacts", "sign.signing:sign_artefacts", "3.3 Sign the artefacts."),
+            step(
+                "attest",
+                "sign.attesting:attest",
+                "3.3 Once staging tests pass: provenance and staging's summary, signed.",
+            ),
             step(
                 "publish",
                 "sign.publishing:publish",

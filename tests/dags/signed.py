@@ -11,6 +11,7 @@ from roundtrip.build.archive import write_checksums
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_plan
 from roundtrip.plan.model import Plan
+from roundtrip.sign.attesting import Build, attest_build
 from roundtrip.sign.keys import new_keys, signing_key
 from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder
@@ -43,7 +44,11 @@ def make_signed(folder: Path) -> Signed:
     stable = artefacts[plan.from_version]
     for service in plan.services:
         BundleStore(home.store).put(stable / bundle_name(service, plan.from_version))
-    sign_folder(stable, signing_key(keys, "signing"))
+    key = signing_key(keys, "signing")
+    sign_folder(stable, key)
+    attest_build(
+        stable, plan, Build(plan.from_version, "5ab1e0", "refs/tags/v1.0.0", "set-up", None, None), key
+    )
     publish_folder(stable, home, plan, plan.from_version, "5ab1e0")
     return Signed(home.root, artefacts[plan.to_version], bundles, keys)
 

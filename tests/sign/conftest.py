@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from roundtrip.build.archive import write_checksums, write_zip
 from roundtrip.forge.git import Git
 from roundtrip.release import Release
+from roundtrip.sign.attesting import attest
 from roundtrip.sign.publishing import publish
 from roundtrip.sign.signing import sign_artefacts, tag_release
 from roundtrip.targets.bundles import BundleStore, Manifest, file_digest, pack
@@ -26,8 +28,8 @@ def platform(tmp_path: Path) -> Platform:
     return made
 
 
-def built(platform: Platform, name: str = "r1", text: str = "works") -> Release:
-    """A release whose build section has ended; `text` is what its services do."""
+def built(platform: Platform, name: str = "r1", text: str = "works", **staging: Any) -> Release:
+    """A release that has been built and staged; `text` is what its services do."""
     release = platform.release(name)
     folder, version = release.folder / "artefacts", platform.plan.to_version
     bundles = make_artefacts(platform, folder, version, text)
@@ -38,7 +40,20 @@ def built(platform: Platform, name: str = "r1", text: str = "works") -> Release:
     digest = file_digest(folder / "SHA256SUMS")
     about = {"file": "SHA256SUMS", "digest": digest}
     release.ledger.append_once(name, "build.checksums", "SHA256SUMS", about)
+    staged(release, **staging)
     return release
+
+
+def staged(
+    release: Release, *, verdict: Mapping[str, Any] = {"verdict": "PASS"}, smoke_ok: bool = True
+) -> None:
+    """What staging's gate and smoke tests leave behind."""
+    environment, version = release.environment("staging").name, release.plan.to_version
+    judged = {"reason": "of the test", "environment": environment, "metrics": {}, **verdict}
+    release.ledger.append_once(release.id, "gate.verdict", "staging.canary", judged)
+    for test in release.plan.staging.smoke:
+        key = f"{environment}/{version}/{test}"
+        release.ledger.append_once(release.id, "smoke.result", key, {"ok": smoke_ok, "detail": "of the test"})
 
 
 def make_artefacts(platform: Platform, folder: Path, version: str, text: str) -> dict[str, Path]:
@@ -62,9 +77,10 @@ def make_artefacts(platform: Platform, folder: Path, version: str, text: str) ->
 
 
 def signed(release: Release) -> Release:
-    """The three steps of the sign section."""
+    """The steps of the sign section."""
     tag_release(release)
     sign_artefacts(release)
+    attest(release)
     publish(release)
     return release
 

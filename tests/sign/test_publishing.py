@@ -13,6 +13,7 @@ import pytest
 
 from roundtrip.errors import ArtefactError, PromotionError
 from roundtrip.release import Release
+from roundtrip.sign.attesting import attest
 from roundtrip.sign.publishing import publish
 from roundtrip.sign.signing import sign_artefacts, tag_release
 from roundtrip.verification import verify_signatures
@@ -29,7 +30,7 @@ ASSETS = {
         "worker-1.1.0.tar.gz",
     )
     for ending in ("", ".sig")
-} | {"cosign.pub"}
+} | {"cosign.pub", "provenance.intoto.json", "staging.intoto.json"}
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -62,6 +63,7 @@ def test_other_content_under_the_same_version_is_refused_and_changes_nothing(
     second = built(platform, "r2", "something else")
     tag_release(second)
     sign_artefacts(second)
+    attest(second)
     before = _files(published.home.releases)
     with pytest.raises(ArtefactError, match=r"v1\.1\.0 is published already, with other content"):
         publish(second)
@@ -84,10 +86,32 @@ def test_a_release_with_a_signature_missing_is_not_published(platform: Platform)
     release = built(platform)
     tag_release(release)
     sign_artefacts(release)
+    attest(release)
     (release.folder / "artefacts" / "web-1.1.0.tar.gz.sig").unlink()
     with pytest.raises(ArtefactError, match=r"is missing at .*web-1\.1\.0\.tar\.gz\.sig"):
         publish(release)
     assert not (release.home.releases / "v1.1.0").exists()
+
+
+def test_a_release_that_was_not_attested_is_not_published(platform: Platform) -> None:
+    release = built(platform)
+    tag_release(release)
+    sign_artefacts(release)
+    with pytest.raises(ArtefactError, match=r"is missing at .*provenance\.intoto\.json"):
+        publish(release)
+    assert not (release.home.releases / "v1.1.0").exists()
+
+
+def test_the_same_artefacts_released_again_have_the_statements_of_their_own_staging(
+    published: Release, platform: Platform
+) -> None:
+    published.ledger.append("r1", "release.outcome", {"outcome": "ROLLED BACK", "reason": "of the test"})
+    second = signed(built(platform, "r2"))
+    verify_signatures(second, "production", "1.1.0")
+    said = second.ledger.last("r2", "sign.attested", "staging.intoto.json")
+    passed = second.ledger.last("r2", "verify.passed")
+    assert said and passed and passed.data["evidence"]["staging"] == said.data["digest"]
+    assert (platform.home.releases / "withdrawn" / "r1" / "v1.1.0").exists()
 
 
 def test_an_untagged_release_is_not_published(platform: Platform) -> None:
@@ -103,6 +127,7 @@ import json, os, signal, sys
 from pathlib import Path
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_plan
+from roundtrip.sign.attesting import attest
 from roundtrip.sign.publishing import publish
 from roundtrip.sign.signing import sign_artefacts, tag_release
 from tests.build.platform import HERE, Platform
@@ -119,6 +144,7 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 tag_release(release)
 sign_artefacts(release)
+attest(release)
 publish(release)
 print(seen)
 """

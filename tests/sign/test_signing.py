@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,20 +22,9 @@ from roundtrip.sign.signing import sign_artefacts, sign_folder, tag_release
 from roundtrip.verification.published import load_public_key, verify_signature
 from tests.build.platform import Platform
 from tests.sign.conftest import built
+from tests.sign.cosign import cosign, needs_cosign
 
-COSIGN = os.environ.get("COSIGN") or shutil.which("cosign")
-needs_cosign = pytest.mark.skipif(
-    COSIGN is None, reason="no cosign on PATH or in COSIGN (a package of Debian 13)"
-)
 ENCRYPTED = BestAvailableEncryption(b"pass phrase")
-
-
-def _cosign(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "COSIGN_PASSWORD": "pass phrase"}
-    assert COSIGN is not None
-    return subprocess.run(
-        [COSIGN, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
-    )
 
 
 def _encrypted(pem: str) -> str:
@@ -91,15 +77,15 @@ def test_cosign_accepts_our_signatures_and_only_over_what_was_signed(platform: P
     folder = release.folder / "artefacts"
     offline = ("verify-blob", "--key", "cosign.pub", "--insecure-ignore-tlog=true", "--signature")
     for name in ("SHA256SUMS", "web-1.1.0.tar.gz"):
-        done = _cosign(folder, *offline, f"{name}.sig", name)
+        done = cosign(folder, *offline, f"{name}.sig", name)
         assert done.returncode == 0 and done.stderr.endswith("Verified OK\n"), done.stderr
-    assert _cosign(folder, *offline, "SHA256SUMS.sig", "web-1.1.0.tar.gz").returncode != 0
+    assert cosign(folder, *offline, "SHA256SUMS.sig", "web-1.1.0.tar.gz").returncode != 0
 
 
 @needs_cosign
 def test_we_accept_what_cosign_signed(platform: Platform, tmp_path: Path) -> None:
     (tmp_path / "blob").write_text("signed by cosign")
-    assert _cosign(tmp_path, "generate-key-pair").returncode == 0
+    assert cosign(tmp_path, "generate-key-pair").returncode == 0
     command = (
         "sign-blob",
         "--yes",
@@ -109,7 +95,7 @@ def test_we_accept_what_cosign_signed(platform: Platform, tmp_path: Path) -> Non
         "--output-signature",
         "blob.sig",
     )
-    signed = _cosign(tmp_path, *command, "blob")
+    signed = cosign(tmp_path, *command, "blob")
     assert signed.returncode == 0, signed.stderr
     verify_signature(tmp_path / "blob", load_public_key((tmp_path / "cosign.pub").read_text()))
     with pytest.raises(ArtefactError, match="signature is not by the trusted key"):

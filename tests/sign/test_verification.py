@@ -14,6 +14,7 @@ import pytest
 from roundtrip.build.archive import write_checksums
 from roundtrip.errors import ArtefactError, SecretError
 from roundtrip.release import Release
+from roundtrip.sign.attesting import Build, attest_build
 from roundtrip.sign.keys import new_keys, signing_key
 from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder, signature_of
@@ -65,6 +66,10 @@ def test_what_was_published_is_believed_and_recorded(published: Release) -> None
         "version": "1.1.0",
         "by": "signature",
         "files": digests,
+        "evidence": {
+            name: file_digest(_assets(published) / f"{name}.intoto.json")
+            for name in ("provenance", "staging")
+        },
     }
 
 
@@ -269,7 +274,11 @@ def test_services_that_the_stable_version_does_not_run_are_not_asked_for(platfor
     make_artefacts(platform, folder, "1.0.0", "the old way")
     (folder / "worker-1.0.0.tar.gz").unlink()
     write_checksums(folder, ["web-1.0.0.tar.gz", "sbom.cdx.json"])
-    sign_folder(folder, signing_key(platform.keys, "signing"))
+    key = signing_key(platform.keys, "signing")
+    sign_folder(folder, key)
+    attest_build(
+        folder, platform.plan, Build("1.0.0", "c0ffee", "refs/tags/v1.0.0", "set-up", None, None), key
+    )
     publish_folder(folder, platform.home, platform.plan, "1.0.0", "main")
     assert set(verify_signatures(platform.release(), "production", "1.0.0")) == {"web"}
 

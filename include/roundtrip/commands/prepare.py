@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -30,6 +31,7 @@ from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
+from roundtrip.sign.attesting import Build, attest_build
 from roundtrip.sign.keys import new_keys, signing_key
 from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder
@@ -40,6 +42,7 @@ from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local.target import LocalTarget
 from roundtrip.toolchain.projects import COMMAND_OF
 from roundtrip.traffic.rate import traffic_folder
+from roundtrip.verification.evidence import Expected, verify_evidence
 from roundtrip.verification.published import bundle_name, load_public_key, services_of, verify_release
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -170,14 +173,14 @@ def publish_stable(machine: Machine) -> dict[str, str]:
         machine.say(f"building {plan.from_version}, once")
         made = home.root / "platform" / f"making-{plan.from_version}"
         commit = make_stable(plan, home, home.repository, made)
-        sign_folder(made, signing_key(secrets, connection))
+        key = signing_key(secrets, connection)
+        sign_folder(made, key)
+        tag = f"refs/tags/{plan.repository.tag_prefix}{plan.from_version}"
+        attest_build(made, plan, Build(plan.from_version, commit, tag, SETUP, None, None), key)
         publish_folder(made, home, plan, plan.from_version, commit)
-    digests = verify_release(
-        folder,
-        plan.from_version,
-        services_of(plan, plan.from_version),
-        load_public_key(secrets["public_key"]),
-    )
+    trusted, version = load_public_key(secrets["public_key"]), plan.from_version
+    digests = verify_release(folder, version, services_of(plan, version), trusted)
+    verify_evidence(folder / "assets", Expected(plan, version, None, datetime.now(UTC)), trusted)
     store = BundleStore(home.store)
     for service, digest in digests.items():
         if not store.path(digest).exists():

@@ -368,6 +368,35 @@ class Gate(Part):
         return self
 
 
+class Demands(Part):
+    """Plan 3.3: what production demands of a release besides its signatures: statements by the trusted key."""
+
+    new: Annotated[
+        list[Literal["provenance", "staging"]],
+        Field(
+            description="of the new version: that it was built from the chosen commit, that it has passed staging"
+        ),
+    ] = ["provenance", "staging"]
+    stable: Annotated[
+        list[Literal["provenance"]], Field(description="of the version that is gone back to, also then")
+    ] = ["provenance"]
+
+    @model_validator(mode="after")
+    def _staging_rests_on_provenance(self) -> Self:
+        if "staging" in self.new and "provenance" not in self.new:
+            raise ValueError("new: 'staging' rests on 'provenance', which is not demanded")
+        return self
+
+
+class Sign(Part):
+    """Plan 3.3."""
+
+    demands: Demands = Demands()
+    staging_days: Annotated[
+        float, Field(gt=0, description="how old staging's summary may be when a wave begins")
+    ] = 14
+
+
 class Staging(Part):
     """Plan 3.1, 3.2."""
 
@@ -464,6 +493,7 @@ class Plan(Part):
     checklist: Checklist
     gates: Annotated[dict[Name, Gate], Field(min_length=1)]
     staging: Staging
+    sign: Sign = Sign()
     production: Production
     rollback: Rollback
 

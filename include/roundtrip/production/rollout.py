@@ -25,14 +25,13 @@ from roundtrip.rollout.verdicts import (
     require_deployed,
     require_pass,
     require_ready,
-    require_smoke,
+    require_staging,
 )
-from roundtrip.verification import verify_signatures
+from roundtrip.verification import require_placed, verify_signatures
 
 log = logging.getLogger(__name__)
 
 STAGE = "production"
-STAGING_GATE = "staging.canary"
 SOAK_GATE = "production.soak"
 
 
@@ -53,12 +52,12 @@ def put_one_way_door(release: Release) -> None:
 
 
 def verify(release: Release) -> None:
-    """Both releases are what was signed, and staging runs and has passed exactly what goes to production now."""
+    """Both releases are what was signed, production runs the one, and staging runs and has passed exactly what goes to production now."""
     require_ready(release)
     require_accepted(release)
-    for version in (release.plan.from_version, release.plan.to_version):
-        verify_signatures(release, STAGE, version)
-    _require_staging(release)
+    require_placed(release, STAGE, release.target(STAGE).observe(), release.plan.from_version)
+    verify_signatures(release, STAGE, release.plan.to_version)
+    require_staging(release)
     expected = new_release(release, "staging").with_flags(_flags(release, on=True))
     observed = release.target("staging").observe()
     if observed != expected:
@@ -105,7 +104,7 @@ def wave(release: Release, number: int) -> None:
     if number > 1:
         require_deployed(release, [holder(n) for n in range(1, number)])
         require_pass(release, [wave_gate(n) for n in range(1, number)])
-    _require_staging(release)
+    require_staging(release)
     verify_signatures(release, STAGE, release.plan.to_version)
     this = waves[number - 1]
     log.info("wave %d of %d: %d %% of traffic", number, len(waves), this.traffic_percent)
@@ -126,7 +125,7 @@ def promote(release: Release) -> None:
     """Every verdict is PASS in the ledger: retire the stable release, and say promoted."""
     require_deployed(release, [holder(w.number) for w in release.plan.waves()] + ["production.flags_on"])
     require_pass(release, [wave_gate(w.number) for w in release.plan.waves()] + [SOAK_GATE])
-    _require_staging(release)
+    require_staging(release)
     desired: Deployment = new_release(release, STAGE).with_flags(_flags(release, on=True))
     observed = _place(release, desired, holder="production.promote")
     environment = release.environment(STAGE).name
@@ -152,12 +151,6 @@ def _place(release: Release, desired: Deployment, *, holder: str) -> Deployment:
     observed = deploy(release, STAGE, desired, holder=holder)
     leasing.hold(release, observed, holder)
     return observed
-
-
-def _require_staging(release: Release) -> None:
-    """Staging's gate and every smoke test of the plan have passed for this release."""
-    require_pass(release, [STAGING_GATE])
-    require_smoke(release, "staging", release.plan.staging.smoke, release.plan.to_version)
 
 
 def _snapshot(release: Release) -> Snapshot:

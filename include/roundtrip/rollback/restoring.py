@@ -22,7 +22,7 @@ from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe
 from roundtrip.rollout.snapshots import Snapshot
 from roundtrip.rollout.standing import standing_pulled
 from roundtrip.traffic.rate import ask_for_traffic
-from roundtrip.verification import verify_signatures
+from roundtrip.verification import require_placed
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,9 @@ def stop_new_services(release: Release) -> None:
 def deploy_last_known_good(release: Release) -> None:
     """Plan 4.2: converge to the snapshot: bundles, configuration, replicas, weights, flags."""
     for stage in stages(release):
-        verify_signatures(release, stage, release.plan.from_version)
-        _converge(release, stage, snapshot_of(release, stage).deployment, "deploy_last_known_good")
+        before = snapshot_of(release, stage).deployment
+        require_placed(release, stage, before, release.plan.from_version)
+        _converge(release, stage, before, "deploy_last_known_good")
 
 
 def stages(release: Release) -> list[str]:

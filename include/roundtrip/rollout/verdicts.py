@@ -16,6 +16,7 @@ from roundtrip.release import Release
 
 log = logging.getLogger(__name__)
 
+STAGING_GATE = "staging.canary"
 BY_HAND = "a task marked success by hand leaves nothing in the ledger; clear it and let it run"
 
 
@@ -95,3 +96,9 @@ def require_smoke(
                 where=f"release {release.id}, {environment}",
                 remedy=BY_HAND,
             )
+
+
+def require_staging(release: Release) -> None:
+    """Staging's gate and every smoke test of the plan have passed for this release. Raises PromotionError."""
+    require_pass(release, [STAGING_GATE])
+    require_smoke(release, "staging", release.plan.staging.smoke, release.plan.to_version)

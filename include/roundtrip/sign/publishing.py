@@ -2,7 +2,8 @@
 
 Rules:
 1. A release is published whole or not at all: the folder is written beside, flushed to disk, and renamed.
-2. Published are the files that `SHA256SUMS` names, itself, their signatures and the public key, and nothing else.
+2. Published are the files that `SHA256SUMS` names, itself, their signatures, the statements about them (`attesting`) and the
+   public key, and nothing else.
 3. What is published is never changed. Publishing the same again does nothing, something else under the same version
    is refused; a release that was taken back is set aside first and stays readable (`withdrawing`).
 """
@@ -13,6 +14,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
@@ -25,6 +27,7 @@ from roundtrip.release import Release
 from roundtrip.sign.signing import PUBLIC_KEY, STAGE
 from roundtrip.sign.withdrawing import withdraw_folder
 from roundtrip.targets.bundles import file_digest
+from roundtrip.verification.evidence import FILES, Expected, verify_evidence
 from roundtrip.verification.published import (
     CHECKSUMS,
     load_public_key,
@@ -49,11 +52,15 @@ def publish(release: Release) -> None:
         )
     tag, commit = str(tagged.data["tag"]), str(tagged.data["commit"])
     there = release.home.releases / tag
-    if there.exists() and not _is_published(there, artefacts):
+    if there.exists() and not (_is_published(there, artefacts) and _says_the_same(there, artefacts)):
         withdraw_folder(release, there, _commit_of(there))
+    for name in plan.sign.demands.new:
+        _present(artefacts / FILES[name])
     folder = publish_folder(artefacts, release.home, plan, plan.to_version, commit)
     trusted = release.secrets(release.environment(STAGE).signing_connection).get("public_key", "")
-    verify_release(folder, plan.to_version, services_of(plan, plan.to_version), load_public_key(trusted))
+    key, version = load_public_key(trusted), plan.to_version
+    verify_release(folder, version, services_of(plan, version), key)
+    verify_evidence(folder / "assets", Expected(plan, version, commit, datetime.now(UTC)), key)
     record_published(release, tag, folder)
 
 
@@ -91,7 +98,8 @@ def record_published(release: Release, tag: str, folder: Path) -> None:
 def _lay(beside: Path, artefacts: Path, about: Mapping[str, str]) -> None:
     """The release folder with its assets and `release.json`, all of it on disk."""
     signed = [*read_checksums(artefacts / CHECKSUMS), CHECKSUMS]
-    names = [*signed, *(f"{name}.sig" for name in signed), PUBLIC_KEY]
+    said = [name for name in FILES.values() if (artefacts / name).exists()]
+    names = [*signed, *(f"{name}.sig" for name in signed), *said, PUBLIC_KEY]
     (beside / "assets").mkdir(parents=True)
     for name in names:
         shutil.copyfile(_present(artefacts / name), beside / "assets" / name)
@@ -108,7 +116,7 @@ def _asset(file: Path) -> dict[str, str | int]:
 
 def _present(file: Path) -> Path:
     if not file.is_file():
-        raise ArtefactError("is missing", where=str(file), remedy="run sign_artefacts again")
+        raise ArtefactError("is missing", where=str(file), remedy="run sign_artefacts and attest again")
     return file
 
 
@@ -119,6 +127,14 @@ def _is_published(folder: Path, artefacts: Path) -> bool:
     return all(
         b.is_file() and a.is_file() and a.read_bytes() == b.read_bytes()
         for a, b in zip(mine, theirs, strict=True)
+    )
+
+
+def _says_the_same(folder: Path, artefacts: Path) -> bool:
+    """Whether its statements are these. Those of an earlier release of the same artefacts are about another staging."""
+    pairs = [(folder / "assets" / name, artefacts / name) for name in FILES.values()]
+    return all(
+        a.exists() == b.exists() and (not a.exists() or a.read_bytes() == b.read_bytes()) for a, b in pairs
     )
 
 

@@ -77,6 +77,10 @@ def sign_folder(folder: Path, key: EllipticCurvePrivateKey) -> dict[str, str]:
 
 def signature_of(file: Path, key: EllipticCurvePrivateKey) -> str:
     """The signature over the content of `file`, as it stands in `<file>.sig`."""
-    digest = bytes.fromhex(file_digest(file).removeprefix("sha256:"))
-    algorithm = ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
-    return base64.b64encode(key.sign(digest, algorithm)).decode()
+    sha256 = bytes.fromhex(file_digest(file).removeprefix("sha256:"))
+    return base64.b64encode(der_signature(key, sha256)).decode()
+
+
+def der_signature(key: EllipticCurvePrivateKey, sha256: bytes) -> bytes:
+    """The signature over what has this sha256."""
+    return key.sign(sha256, ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True))

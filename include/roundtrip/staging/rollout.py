@@ -13,13 +13,12 @@ from roundtrip.plan.model import Wave
 from roundtrip.release import Release
 from roundtrip.rollout import snapshots
 from roundtrip.rollout.deploying import deploy, new_release, stable_release
-from roundtrip.rollout.verdicts import require_pass, require_ready
+from roundtrip.rollout.verdicts import STAGING_GATE, require_pass, require_ready
 from roundtrip.verification import verify_checksums, verify_signatures
 
 log = logging.getLogger(__name__)
 
 STAGE = "staging"
-GATE = "staging.canary"
 
 
 def deploy_stable(release: Release) -> None:
@@ -51,7 +50,7 @@ def place_canary(release: Release) -> None:
 
 def take_all_traffic(release: Release) -> None:
     """After PASS: the new release alone, with its flags on, so that the smoke tests see what production will be."""
-    require_pass(release, [GATE])
+    require_pass(release, [STAGING_GATE])
     desired = new_release(release, STAGE).with_flags(_flags(release, on=True))
     deploy(release, STAGE, desired, holder="staging.take_all_traffic")
 

@@ -5,6 +5,6 @@ Imports `release` and below; holds no private key.
 
 from __future__ import annotations
 
-from roundtrip.verification.deploys import verify_checksums, verify_signatures
+from roundtrip.verification.deploys import require_placed, verify_checksums, verify_signatures
 
-__all__ = ["verify_checksums", "verify_signatures"]
+__all__ = ["require_placed", "verify_checksums", "verify_signatures"]

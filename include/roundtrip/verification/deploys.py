@@ -7,17 +7,22 @@ Rules:
 3. The new version's digests have to be those that this release built and tested.
 4. What was published last under a tag is what has to be there: an older release of the same version, however well
    signed, is refused.
-5. The trusted key comes from the environment's signing connection, never from the release that it judges.
+5. A release has the evidence that the plan demands of it (`evidence`), also before the way back.
+6. What runs of the stable version, and what the snapshot goes back to, is what was verified as that version.
+7. The trusted key comes from the environment's signing connection, never from the release that it judges.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 from roundtrip.errors import ArtefactError, SecretError
+from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
 from roundtrip.targets.bundles import BundleStore, file_digest
+from roundtrip.verification.evidence import Expected, verify_evidence
 from roundtrip.verification.published import (
     CHECKSUMS,
     bundle_name,
@@ -37,19 +42,37 @@ def verify_signatures(release: Release, stage: str, version: str) -> dict[str, s
     folder = release.home.releases / f"{release.plan.repository.tag_prefix}{version}"
     about = {"environment": environment.name, "version": version}
     try:
-        pem = release.secrets(environment.signing_connection).get("public_key", "")
-        services = services_of(release.plan, version)
-        digests = verify_release(folder, version, services, load_public_key(pem))
+        key = load_public_key(release.secrets(environment.signing_connection).get("public_key", ""))
+        digests = verify_release(folder, version, services_of(release.plan, version), key)
         _require_published_last(release, folder)
         if version == release.plan.to_version:
             _require_built(release, digests)
+        evidence = verify_evidence(folder / "assets", _expected(release, version), key)
         _require_stored(release, version, digests)
     except (ArtefactError, SecretError) as error:
         release.ledger.append(release.id, "verify.refused", {**about, "reason": str(error)})
         raise
-    release.ledger.append(release.id, "verify.passed", {**about, "by": "signature", "files": digests})
-    log.info("%s %s: %d bundles verified by signature", environment.name, version, len(digests))
+    data = {**about, "by": "signature", "files": digests, "evidence": evidence}
+    release.ledger.append(release.id, "verify.passed", data)
+    and_by = f", and {' and '.join(evidence)}" if evidence else ""
+    log.info("%s %s: %d bundles verified by signature%s", environment.name, version, len(digests), and_by)
     return digests
+
+
+def require_placed(release: Release, stage: str, deployment: Deployment, version: str) -> None:
+    """What is placed of `version` is what was verified, each bundle by its digest. Raises ArtefactError, SecretError."""
+    digests = verify_signatures(release, stage, version)
+    for placement in deployment.placements:
+        expected = digests.get(placement.service, "no bundle")
+        if placement.version == version and placement.bundle != expected:
+            error = ArtefactError(
+                f"{placement.service} {version}: expected {expected}, which is signed, got {placement.bundle}",
+                where=release.environment(stage).name,
+                remedy="what runs there was not released by this tool, or its release was replaced since; see which one is right",
+            )
+            about = {"environment": release.environment(stage).name, "version": version}
+            release.ledger.append(release.id, "verify.refused", {**about, "reason": str(error)})
+            raise error
 
 
 def verify_checksums(release: Release, stage: str) -> dict[str, str]:
@@ -77,6 +100,14 @@ def verify_checksums(release: Release, stage: str) -> dict[str, str]:
     release.ledger.append(release.id, "verify.passed", {**about, "by": "checksums", "files": digests})
     log.info("%s %s: %d bundles verified by checksum", environment, version, len(digests))
     return digests
+
+
+def _expected(release: Release, version: str) -> Expected:
+    now = datetime.now(UTC)
+    if version != release.plan.to_version:
+        return Expected(release.plan, version, None, now)
+    chosen = release.ledger.last(release.id, "candidate.chosen")
+    return Expected(release.plan, version, str(chosen.data["commit"]) if chosen else "none", now)
 
 
 def _require_built(release: Release, digests: dict[str, str]) -> None:

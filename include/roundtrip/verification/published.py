@@ -35,6 +35,7 @@ from roundtrip.targets.bundles import MANIFEST, file_digest
 
 CHECKSUMS = "SHA256SUMS"
 BUNDLE_ENDING = ".tar.gz"
+NOT_SIGNED = "its signature is not by the trusted key, or not over this content"
 WHERE, REMEDY = "signing connection", "set public_key in its extra to the PEM of cosign.pub"
 
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)")
@@ -56,11 +57,11 @@ def verify_release(
     for service in services:  # (6)
         name = bundle_name(service, version)
         if name not in listed:
-            raise _refused(assets / name, f"is not named in {CHECKSUMS}")
+            raise refused(assets / name, f"is not named in {CHECKSUMS}")
         _require_manifest(assets / name, service, version)  # (5)
         digests[service] = listed[name]
     if not digests:
-        raise _refused(assets, "expected bundles, got none")
+        raise refused(assets, "expected bundles, got none")
     return digests
 
 
@@ -93,13 +94,21 @@ def verify_signature(file: Path, key: EllipticCurvePublicKey) -> None:
         signature = base64.b64decode(beside.read_text(encoding="ascii").strip(), validate=True)
         with file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").digest()
-        key.verify(signature, digest, ECDSA(Prehashed(hashes.SHA256())))
     except FileNotFoundError as error:
-        raise _refused(file, f"{Path(str(error.filename)).name} is missing") from error
+        raise refused(file, f"{Path(str(error.filename)).name} is missing") from error
     except ValueError as error:  # binascii.Error and UnicodeDecodeError are ValueErrors
-        raise _refused(beside, "is no base64 text") from error
-    except InvalidSignature as error:
-        raise _refused(file, "its signature is not by the trusted key, or not over this content") from error
+        raise refused(beside, "is no base64 text") from error
+    if not is_signature(key, signature, digest):
+        raise refused(file, NOT_SIGNED)
+
+
+def is_signature(key: EllipticCurvePublicKey, signature: bytes, sha256: bytes) -> bool:
+    """Whether the key has signed what has this sha256."""
+    try:
+        key.verify(signature, sha256, ECDSA(Prehashed(hashes.SHA256())))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def read_checksums(file: Path) -> dict[str, str]:
@@ -108,14 +117,14 @@ def read_checksums(file: Path) -> dict[str, str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused(file, f"cannot be read: {error}") from error
+        raise refused(file, f"cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         match = _LINE.fullmatch(line)
         if match is None or (name := match["name"]) in found:
-            raise _refused(file, f"line {number}: expected a digest and a new file name, got {line[:120]!r}")
+            raise refused(file, f"line {number}: expected a digest and a new file name, got {line[:120]!r}")
         found[name] = f"sha256:{match['digest']}"
     if not found:
-        raise _refused(file, "names no file")
+        raise refused(file, "names no file")
     return found
 
 
@@ -124,13 +133,13 @@ def verify_listed(folder: Path, listed: Mapping[str, str]) -> None:
     for name, expected in listed.items():
         file = folder / name
         if not file.is_file():
-            raise _refused(file, "is missing")
+            raise refused(file, "is missing")
         got = file_digest(file)
         if got != expected:
-            raise _refused(file, f"expected {expected}, got {got}")
+            raise refused(file, f"expected {expected}, got {got}")
     strangers = {path.name for path in folder.glob(f"*{BUNDLE_ENDING}")} - set(listed)
     if strangers:
-        raise _refused(folder, f"{', '.join(sorted(strangers))}: not named in {CHECKSUMS}")
+        raise refused(folder, f"{', '.join(sorted(strangers))}: not named in {CHECKSUMS}")
 
 
 def _require_version(folder: Path, version: str) -> None:
@@ -138,9 +147,9 @@ def _require_version(folder: Path, version: str) -> None:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _refused(file, f"cannot be read: {error}") from error
+        raise refused(file, f"cannot be read: {error}") from error
     if found != version:
-        raise _refused(file, f"is of version {found}, expected {version}")
+        raise refused(file, f"is of version {found}, expected {version}")
 
 
 def _require_manifest(bundle: Path, service: str, version: str) -> None:
@@ -149,14 +158,15 @@ def _require_manifest(bundle: Path, service: str, version: str) -> None:
             content = archive.extractfile(MANIFEST)
             data = json.loads(content.read()) if content else {}
     except (tarfile.TarError, KeyError, ValueError, OSError, EOFError) as error:
-        raise _refused(bundle, f"has no readable {MANIFEST}: {error}") from error
+        raise refused(bundle, f"has no readable {MANIFEST}: {error}") from error
     if (data.get("service"), data.get("version")) != (service, version):
-        raise _refused(
+        raise refused(
             bundle, f"is of {data.get('service')} {data.get('version')}, expected {service} {version}"
         )
 
 
-def _refused(where: Path, why: str) -> ArtefactError:
+def refused(where: Path, why: str) -> ArtefactError:
+    """What is said of a release that is not believed."""
     return ArtefactError(
         why, where=str(where), remedy="it is not deployed; restore the release as it was published"
     )
