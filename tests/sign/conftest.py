@@ -28,11 +28,18 @@ def platform(tmp_path: Path) -> Platform:
     return made
 
 
-def built(platform: Platform, name: str = "r1", text: str = "works", **staging: Any) -> Release:
-    """A release that has been built and staged; `text` is what its services do."""
+def built(
+    platform: Platform,
+    name: str = "r1",
+    text: str = "works",
+    *,
+    bend: Callable[[Path], None] = lambda _: None,
+    **staging: Any,
+) -> Release:
+    """A release that has been built and staged; `text` is what its services do, `bend` changes the bundles."""
     release = platform.release(name)
     folder, version = release.folder / "artefacts", platform.plan.to_version
-    bundles = make_artefacts(platform, folder, version, text)
+    bundles = make_artefacts(platform, folder, version, text, bend)
     for service, file in bundles.items():
         digest = BundleStore(platform.home.store).put(file)
         about = {"service": service, "version": version, "digest": digest}
@@ -56,7 +63,9 @@ def staged(
         release.ledger.append_once(release.id, "smoke.result", key, {"ok": smoke_ok, "detail": "of the test"})
 
 
-def make_artefacts(platform: Platform, folder: Path, version: str, text: str) -> dict[str, Path]:
+def make_artefacts(
+    platform: Platform, folder: Path, version: str, text: str, bend: Callable[[Path], None] = lambda _: None
+) -> dict[str, Path]:
     """What the build section leaves in `folder`; the bundles by service."""
     folder.mkdir(parents=True, exist_ok=True)
     bundles = {}
@@ -66,6 +75,7 @@ def make_artefacts(platform: Platform, folder: Path, version: str, text: str) ->
         (content / "main.py").write_text(f"print({text!r})\n")
         bundles[service] = folder / f"{service}-{version}.tar.gz"
         pack(content, Manifest(service, version, ("{python}", "main.py"), "python"), bundles[service])
+    bend(folder)
     (folder / "sbom.cdx.json").write_text(json.dumps({"bomFormat": "CycloneDX", "text": text}))
     inside = [*(file.name for file in bundles.values()), "sbom.cdx.json"]
     write_checksums(folder, inside)

@@ -24,7 +24,7 @@ def bundles(story: Story) -> tuple[Row, ...]:
 
 
 def files(story: Story) -> tuple[Row, ...]:
-    """SBOM, checksums, signatures and the tag."""
+    """SBOM, checksums, signatures, statements and the tag."""
     rows = [
         Row(
             (
@@ -44,6 +44,10 @@ def files(story: Story) -> tuple[Row, ...]:
         Row(("signature", str(e.key), text(e.data, "digest"), f"key {text(e.data, 'key_fingerprint')}"))
         for e in story.all("sign.signed")
     ]
+    rows += [
+        Row(("statement", str(e.key), text(e.data, "digest"), text(e.data, "predicate_type")))
+        for e in story.all("sign.attested")
+    ]
     rows += [Row(("tag", text(e.data, "tag"), text(e.data, "commit"), "")) for e in story.all("sign.tagged")]
     rows += [
         Row(("published", str(e.key), "", f"{len(e.data.get('files', []))} files"))
@@ -57,15 +61,8 @@ def verifications(story: Story) -> tuple[Row, ...]:
     for event in story.events:
         about = (f"{event.at:%H:%M:%S}", text(event.data, "environment"), text(event.data, "version"))
         if event.kind == "verify.passed":
-            rows.append(
-                Row(
-                    (
-                        *about,
-                        f"passed, {len(event.data.get('files', {}))} files by {event.data.get('by', 'digest')}",
-                    ),
-                    "good",
-                )
-            )
+            by = " and ".join([str(event.data.get("by", "digest")), *event.data.get("evidence", {})])
+            rows.append(Row((*about, f"passed, {len(event.data.get('files', {}))} files by {by}"), "good"))
         elif event.kind == "verify.refused":
             rows.append(Row((*about, f"refused: {text(event.data, 'reason')}"), "bad"))
     return tuple(rows)

@@ -185,7 +185,8 @@ def _refused(e: Event) -> Told:
 def _verified(e: Event) -> Told:
     files = e.data.get("files", {})
     what = f"{_text(e.data, 'environment')}: {_text(e.data, 'version')} is what was signed or recorded"
-    return what, f"by {e.data.get('by', 'digest')}, {len(files)} files", Tone.PLAIN
+    by = " and ".join([str(e.data.get("by", "digest")), *e.data.get("evidence", {})])
+    return what, f"by {by}, {len(files)} files", Tone.PLAIN
 
 
 def _approval(e: Event) -> Told:
@@ -307,6 +308,7 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "watchdog.failed": _watchdog_failed,
     "smoke.result": _smoke,
     "sign.signed": _plain("Signed {key}", "digest"),
+    "sign.attested": _plain("Said of the release, signed: {key}", "digest"),
     "sign.tagged": _plain("Tagged", "tag"),
     "sign.published": _plain("Published {key}"),
     "verify.passed": _verified,

@@ -20,6 +20,7 @@ import hashlib
 import json
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from roundtrip.targets.bundles import MANIFEST, file_digest
 
 CHECKSUMS = "SHA256SUMS"
 BUNDLE_ENDING = ".tar.gz"
+MOST_MANIFEST_BYTES = 1024**2
 NOT_SIGNED = "its signature is not by the trusted key, or not over this content"
 WHERE, REMEDY = "signing connection", "set public_key in its extra to the PEM of cosign.pub"
 
@@ -156,13 +158,17 @@ def _require_manifest(bundle: Path, service: str, version: str) -> None:
     try:
         with tarfile.open(bundle, "r:gz") as archive:
             content = archive.extractfile(MANIFEST)
-            data = json.loads(content.read()) if content else {}
-    except (tarfile.TarError, KeyError, ValueError, OSError, EOFError) as error:
+            read = content.read(MOST_MANIFEST_BYTES + 1) if content else b"{}"
+        if len(read) > MOST_MANIFEST_BYTES:
+            raise ValueError(f"more than {MOST_MANIFEST_BYTES} bytes")
+        data = json.loads(read)
+    except (tarfile.TarError, KeyError, ValueError, OSError, EOFError, RecursionError, zlib.error) as error:
         raise refused(bundle, f"has no readable {MANIFEST}: {error}") from error
-    if (data.get("service"), data.get("version")) != (service, version):
-        raise refused(
-            bundle, f"is of {data.get('service')} {data.get('version')}, expected {service} {version}"
+    if not isinstance(data, dict) or (data.get("service"), data.get("version")) != (service, version):
+        found = (
+            f"{data.get('service')} {data.get('version')}" if isinstance(data, dict) else type(data).__name__
         )
+        raise refused(bundle, f"is of {found}, expected {service} {version}")
 
 
 def refused(where: Path, why: str) -> ArtefactError:

@@ -25,6 +25,7 @@ from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenan
 from in_toto_attestation.v1.statement import STATEMENT_TYPE_URI
 from in_toto_attestation.v1.statement import Statement as Schema
 from in_toto_attestation.v1.statement_pb2 import Statement as Message
+from pydantic import ValidationError
 from securesystemslib.dsse import Envelope
 
 from roundtrip import durable
@@ -110,6 +111,9 @@ def _parse(file: Path, payload: bytes, predicate_type: str) -> Statement:
         subjects = {one.name: f"sha256:{one.digest['sha256']}" for one in message.subject}
         if len(subjects) != len(message.subject) or "" in subjects or "sha256:" in subjects.values():
             raise ValueError("a subject without a name of its own, or without a sha256")
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise refused(file, f"is no in-toto statement of {predicate_type}: {wrong}") from error
     except (ParseError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise refused(file, f"is no in-toto statement of {predicate_type}: {error}") from error
     return Statement(subjects, data["predicate"])

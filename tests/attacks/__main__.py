@@ -1,0 +1,46 @@
+"""Tries every attack and prints what became of it, a row for each kind."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from tests.attacks.catalogue import attacks
+from tests.attacks.trying import tried
+from tests.attacks.world import make
+
+SHOWN = 3
+WHAT = re.compile(r"^\w+: (.*?)(?: at /.*)?(?: -> .*)?$", re.S)
+DIGITS = re.compile(r"[0-9a-f]{12,}")
+
+
+def main() -> None:
+    """The table, and the count of those that were deployed."""
+    rows: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    with tempfile.TemporaryDirectory() as folder:
+        good = make(Path(folder))
+        for attack in attacks():
+            found = tried(good, attack)
+            was_deployed = found.deployed > 0 or not all(found.refused)
+            rows[attack.kind][0] += 1
+            rows[attack.kind][1] += was_deployed
+            reasons[attack.kind][_short(found.refused[-1])] += 1
+    print("| bad artefact | tried | deployed | refused because |")
+    print("|---|---|---|---|")
+    for kind, (number, deployed) in rows.items():
+        often = "; ".join(reason for reason, _ in reasons[kind].most_common(SHOWN))
+        print(f"| {kind} | {number} | {deployed} | {often} |")
+    print(f"\n{sum(n for n, _ in rows.values())} tried, {sum(d for _, d in rows.values())} deployed")
+
+
+def _short(reason: str) -> str:
+    found = WHAT.match(reason.replace("\n", " "))
+    what = found[1] if found else reason
+    return DIGITS.sub("…", what)[:110].replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Tries one attack on a copy of the good release."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.attacks.catalogue import Attack
+from tests.attacks.world import World, copied, go_back, go_forward, make, verify
+
+Act = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of it."""
+
+    refused: list[str]
+    """the reason of each step that had to refuse it; empty where one did not"""
+    deployed: int
+    """how often the target was told to converge after it"""
+    recorded: list[str]
+    """the reasons of refusals in the ledger"""
+
+
+def tried(good: World, attack: Attack) -> Tried:
+    """Try it, in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        if attack.way == "build":
+            world = make(Path(folder), attack.act)
+            refused = _after_verify(world, lambda _: None)
+        else:
+            world = copied(good, Path(folder))
+            refused = WAYS[attack.way](world, attack.act)
+        events = world.release.ledger.events(world.release.id, kind="verify.refused")
+        deployed = len(world.targets["production"].told)
+        return Tried(refused, deployed, [str(event.data["reason"]) for event in events])
+
+
+def _after_verify(world: World, act: Act) -> list[str]:
+    verified, wave = go_forward(world, act, late=True)
+    assert not verified, f"refused before the attack: {verified}"
+    return [wave]
+
+
+WAYS: Mapping[str, Callable[[World, Act], list[str]]] = {
+    "forward": partial(go_forward, late=False),
+    "verify": verify,
+    "late": _after_verify,
+    "back": go_back,
+}
