@@ -387,11 +387,15 @@ def _provenance() -> Iterator[Attack]:
     yield of("of no commit", lambda p: source(p).clear(), "expected commit")
     yield of("of two commits", lambda p: p[definition]["resolvedDependencies"].append(
         {"uri": "git+elsewhere", "digest": {"gitCommit": "1" * 40}}), "expected commit")  # fmt: skip
-    yield of("of another version", lambda p: parameters(p).update(version=STABLE), "expected {'plan'")
+    yield of("of another version", lambda p: parameters(p).update(version=STABLE), "expected {'platform'")
     yield of(
-        "of another plan", lambda p: parameters(p).update(plan="urn:roundtrip:plan:other"), "expected {'plan'"
+        "of another plan",
+        lambda p: parameters(p).update(plan="urn:roundtrip:plan:other"),
+        "expected {'platform'",
     )
-    yield of("with no parameters", lambda p: p[definition].update(externalParameters={}), "expected {'plan'")
+    yield of(
+        "with no parameters", lambda p: p[definition].update(externalParameters={}), "expected {'platform'"
+    )
     yield Attack("provenance", "of the stable version", _provenance_of_stable, "expected .*got")
     yield from _about(PROVENANCE_FILE, "provenance")
     as_provenance = partial(_copy_statement, of=STAGING_FILE, to=PROVENANCE_FILE)
@@ -584,7 +588,7 @@ def _back() -> Iterator[Attack]:
     )
     other = partial(_attest_stable, version="0.9.0")
     yield Attack(
-        "way back: replaced", "provenance of another version, trusted", other, "expected {'plan'", "back"
+        "way back: replaced", "provenance of another version, trusted", other, "expected {'platform'", "back"
     )
     yield Attack(
         "running", "production runs what nobody has signed", _run_something_else, "which is signed", "verify"

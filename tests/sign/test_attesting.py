@@ -57,7 +57,11 @@ def test_the_provenance_binds_files_commit_and_plan(release: Release) -> None:
     }
     definition = statement["predicate"]["buildDefinition"]
     chosen = release.ledger.last("r1", "candidate.chosen")
-    assert definition["externalParameters"] == {"plan": "urn:roundtrip:plan:tiny", "version": "1.1.0"}
+    assert definition["externalParameters"] == {
+        "platform": "Tiny_Platform",
+        "plan": "urn:roundtrip:plan:tiny",
+        "version": "1.1.0",
+    }
     assert [one["digest"] for one in definition["resolvedDependencies"]] == [
         {"gitCommit": chosen.data["commit"]},
         {"sha256": digest(release.plan).removeprefix("sha256:")},

@@ -7,6 +7,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,10 @@ def test_a_manifest_without_a_version_is_refused(
     _resign(published, platform, _signed_names())
     _refused(published, r"is of web , expected web 1\.1\.0")
     assert json.loads((_folder(published) / "release.json").read_text())["version"] == "1.1.0"
+
+
+def test_the_stable_version_was_built_by_the_plan_before(published: Release, platform: Platform) -> None:
+    """What 1.1.0's release has published is what the next plan goes back to."""
+    versions = {"name": "the_next", "from_version": "1.1.0", "to_version": "1.2.0"}
+    following = replace(published, id="r2", plan=published.plan.model_copy(update=versions))
+    assert set(verify_signatures(following, "production", "1.1.0")) == {"web"}

@@ -85,7 +85,7 @@ def _write(to: Path, kind: str, predicate: Mapping[str, Any], key: EllipticCurve
 
 
 def _provenance(plan: Plan, made: Build) -> dict[str, Any]:
-    parameters = {"plan": plan_uri(plan), "version": made.version}
+    parameters = {"platform": plan.platform, "plan": plan_uri(plan), "version": made.version}
     source = {"uri": f"git+{plan.platform}@{made.repository}", "digest": {"gitCommit": made.commit}}
     policy = {"uri": plan_uri(plan), "digest": {"sha256": digest(plan).removeprefix("sha256:")}}
     times = {"startedOn": made.began, "finishedOn": made.ended}

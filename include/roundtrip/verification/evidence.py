@@ -2,7 +2,8 @@
 
 Both are statements by the trusted key (`statements`), published beside the files that they are about.
   (1) Both are about the files that `SHA256SUMS` names, `SHA256SUMS` itself, and nothing else, each by its digest.
-  (2) The provenance names this plan, this version and, of the new version, the commit that this release has chosen.
+  (2) The provenance names this platform and version and, of the new version, this plan and the commit that this release has
+      chosen. The stable version was built by an earlier plan.
   (3) Staging's summary says PASSED, by the plan in the form that it has now, and rests on the provenance that lies beside it.
   (4) Staging's summary is not older than the plan allows. Its age counts on the way forward only.
 Which of them a version needs, the plan says (`sign.demands`). What is there and not demanded is not read.
@@ -86,7 +87,9 @@ def plan_uri(plan: Plan) -> str:
 def _require_provenance(assets: Path, said: Statement, expected: Expected) -> None:
     definition = said.predicate.get("buildDefinition", {})
     parameters = definition.get("externalParameters", {})
-    wanted = {"plan": plan_uri(expected.plan), "version": expected.version}
+    wanted = {"platform": expected.plan.platform, "version": expected.version}
+    if expected.commit is not None:
+        wanted["plan"] = plan_uri(expected.plan)
     got = {name: parameters.get(name) for name in wanted}
     if got != wanted:
         raise refused(assets / PROVENANCE_FILE, f"expected {wanted}, got {got}")
