@@ -9,16 +9,20 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from roundtrip.build.artefacts import artefacts, build_service, checksums, sbom
 from roundtrip.build.components import locked
 from roundtrip.build.made import made
 from roundtrip.build.scanning import Scans
+from roundtrip.build.spdx import write_spdx
 from roundtrip.errors import ArtefactError, BuildError, PromotionError
 from roundtrip.plan.model import Undeployed
 from roundtrip.release import Release
@@ -26,7 +30,14 @@ from roundtrip.targets.bundles import file_digest
 from roundtrip.verification import verify_checksums
 from tests.build.platform import Platform
 
-FILES = {"SHA256SUMS", "Tiny_Platform-1.1.0.zip", "sbom.cdx.json", "web-1.1.0.tar.gz", "worker-1.1.0.tar.gz"}
+FILES = {
+    "SHA256SUMS",
+    "Tiny_Platform-1.1.0.zip",
+    "sbom.cdx.json",
+    "sbom.spdx.json",
+    "web-1.1.0.tar.gz",
+    "worker-1.1.0.tar.gz",
+}
 
 
 def built(platform: Platform, name: str = "r1") -> Release:
@@ -54,7 +65,31 @@ def test_the_sbom_is_valid_cyclonedx_and_has_every_package_of_every_bundle(platf
     for service in ("web", "worker"):
         digest = file_digest(artefacts(release) / f"{service}-1.1.0.tar.gz").removeprefix("sha256:")
         assert components[f"{service}@1.1.0"]["hashes"] == [{"alg": "SHA-256", "content": digest}]
-    assert release.ledger.last("r1", "build.sbom").data["components"] == len(components)
+    recorded = release.ledger.last("r1", "build.sbom", "sbom.cdx.json").data
+    assert recorded["components"] == len(components)
+    assert recorded["licenses"] == {"MIT": 2, "none stated": 2}
+
+
+def test_the_spdx_document_is_valid_and_has_what_the_other_has(platform: Platform) -> None:
+    release = built(platform)
+    file, source = (artefacts(release) / name for name in ("sbom.spdx.json", "sbom.cdx.json"))
+    assert validate_full_spdx_document(parse_file(str(file))) == []
+    document, components = json.loads(file.read_text()), json.loads(source.read_text())["components"]
+    packages = {(one["name"], one.get("versionInfo", "")): one for one in document["packages"]}
+    assert {(c["name"], c["version"]) for c in components} <= set(packages)
+    digest = file_digest(artefacts(release) / "web-1.1.0.tar.gz").removeprefix("sha256:")
+    assert {"algorithm": "SHA256", "checksumValue": digest} in packages["web", "1.1.0"]["checksums"]
+    assert packages["ms", "2.1.3"]["licenseDeclared"] == "MIT"
+    assert str(platform.home.root) not in file.read_text()
+
+
+def test_the_same_sbom_gives_the_same_spdx_document(platform: Platform, tmp_path: Path) -> None:
+    source = artefacts(built(platform)) / "sbom.cdx.json"
+    moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    for name in ("one", "two"):
+        write_spdx(source, tmp_path / name, changed_at=moment)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert json.loads((tmp_path / "one").read_text())["creationInfo"]["created"] == "2026-11-24T12:00:00Z"
 
 
 def test_what_a_bundler_compiled_in_is_known_from_the_lockfile(platform: Platform) -> None:
@@ -175,7 +210,7 @@ def test_sha256sum_agrees_beside_the_artefacts_and_in_the_zip(platform: Platform
     with zipfile.ZipFile(folder / "Tiny_Platform-1.1.0.zip") as archive:
         archive.extractall(tmp_path)
     inside = tmp_path / "Tiny_Platform-1.1.0"
-    for place, count in ((folder, 4), (inside, 3)):
+    for place, count in ((folder, 5), (inside, 4)):
         checked = subprocess.run(
             ["sha256sum", "--check", "--strict", "SHA256SUMS"],
             cwd=place,

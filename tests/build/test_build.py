@@ -238,7 +238,13 @@ def test_the_stable_version_comes_the_same_way_without_services_it_does_not_run(
     commit = make_stable(platform.plan, platform.home, platform.home.repository, folder)
     assert make_stable(platform.plan, platform.home, platform.home.repository, folder) == commit
     names = {path.name for path in folder.iterdir()}
-    assert names == {"web-1.0.0.tar.gz", "Tiny_Platform-1.0.0.zip", "sbom.cdx.json", CHECKSUMS}
+    assert names == {
+        "web-1.0.0.tar.gz",
+        "Tiny_Platform-1.0.0.zip",
+        "sbom.cdx.json",
+        "sbom.spdx.json",
+        CHECKSUMS,
+    }
     unpacked = BundleStore(tmp_path / "s").open(
         BundleStore(tmp_path / "s").put(folder / "web-1.0.0.tar.gz"), tmp_path / "web"
     )

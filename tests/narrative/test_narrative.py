@@ -364,6 +364,12 @@ def test_an_item_that_was_inspected_again_counts_as_it_was_found_last(tmp_path: 
     assert len([e for e in timeline(story) if e.what.startswith("Checklist: tests")]) == 2, "both are told"
 
 
+def test_that_nobody_looked_for_known_vulnerabilities_is_said_openly(tmp_path: Path) -> None:
+    told = promoted(tmp_path)
+    found = {gap.what: gap.why for gap in gaps(story_of(told), told.plan)}
+    assert found["known vulnerabilities of the components"] == "no database is at hand"
+
+
 def test_a_second_build_taken_from_an_earlier_release_is_said_openly(tmp_path: Path) -> None:
     told = promoted(tmp_path)
     assert not [gap for gap in gaps(story_of(told), told.plan) if "second build" in gap.what]

@@ -14,14 +14,16 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
 from roundtrip.build.cached import BuildCache, Entry, key_of
-from roundtrip.build.components import write_sbom
+from roundtrip.build.components import licenses, write_sbom
 from roundtrip.build.made import made
 from roundtrip.build.recipe import Recipe, recipe
 from roundtrip.build.scanning import Scans
+from roundtrip.build.spdx import write_spdx
 from roundtrip.errors import BuildError, PromotionError
 from roundtrip.forge import Forge, open_forge
 from roundtrip.forge.git import Git
@@ -37,6 +39,8 @@ from roundtrip.verification.published import CHECKSUMS, bundle_name, services_of
 log = logging.getLogger(__name__)
 
 SBOM = "sbom.cdx.json"
+SPDX = "sbom.spdx.json"
+NO_DATABASE = "no database of known vulnerabilities is at hand"
 AT_ONCE = 3
 """services of the stable version that are built side by side: while one downloads, another one compiles"""
 SHOWN_MEMBERS = 12
@@ -98,7 +102,7 @@ def reproduce_service(release: Release, service: str) -> None:
 
 
 def sbom(release: Release) -> None:
-    """The SBOM of all bundles, in CycloneDX."""
+    """The SBOM of all bundles, in CycloneDX and in SPDX, and the licences that it states."""
     place = artefacts(release) / SBOM
     others = made(release)
     names = [each.project for each in others]
@@ -113,9 +117,16 @@ def sbom(release: Release) -> None:
         scans=scans,
         made=others,
     )
-    data = {"file": SBOM, "digest": file_digest(place), "components": count}
+    stated = licenses(place)
+    about = {"components": count, "licenses": stated, "vulnerabilities": NO_DATABASE}
+    data = {"file": SBOM, "digest": file_digest(place), **about}
     _require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
-    log.info("SBOM: %d components", count)
+    again = artefacts(release) / SPDX
+    count = write_spdx(place, again, changed_at=_changed_at(release.repository, candidate(release)))
+    data = {"file": SPDX, "digest": file_digest(again), "components": count}
+    _require_same(release.ledger.append_once(release.id, "build.sbom", SPDX, data), data["digest"], SPDX)
+    log.info("SBOM: %d components; licences: %s", count, ", ".join(f"{n} {of}" for of, n in stated.items()))
+    log.info("known vulnerabilities: not checked, %s", NO_DATABASE)
 
 
 def checksums(release: Release) -> None:
@@ -144,6 +155,7 @@ def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
         list(pool.map(lambda of: _build(of, repository, home, folder), recipes))  # raises the error of any
     locks, scans = _locks(plan, repository, plan.from_version, commit, []), Scans(home.cache / "scans")
     write_sbom(plan, plan.from_version, folder, folder / SBOM, locks=locks, scans=scans, made=[])
+    write_spdx(folder / SBOM, folder / SPDX, changed_at=_changed_at(repository, commit))
     _zip_and_sums(repository, plan, plan.from_version, commit, folder, others={})
     shutil.rmtree(work, ignore_errors=True)
     return commit
@@ -180,12 +192,17 @@ def _locks(plan: Plan, repository: Path, version: str, commit: str, others: Sequ
     return {name: Git(repository).text("show", f"{commit}:{path}") for name, path in paths.items()}
 
 
+def _changed_at(repository: Path, commit: str) -> datetime:
+    """When the commit was made."""
+    return datetime.fromisoformat(Git(repository).text("show", "--no-patch", "--format=%cI", commit))
+
+
 def _zip_and_sums(
     repository: Path, plan: Plan, version: str, commit: str, folder: Path, *, others: Mapping[str, Path]
 ) -> Path:
     """Write zip and `SHA256SUMS` into `folder`. The zip has sums of its own, of what is in it."""
     bundles = [bundle_name(service, version) for service in services_of(plan, version)]
-    inside = [*bundles, SBOM]
+    inside = [*bundles, SBOM, SPDX]
     file = folder / f"{plan.platform}-{version}{ZIP_ENDING}"
     write_checksums(folder, inside)
     git = Git(repository)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +32,7 @@ from roundtrip.verification.published import bundle_name, services_of
 
 AT_ONCE = 2
 """bundles that are scanned side by side"""
+NO_LICENSE = "none stated"
 
 
 def write_sbom(
@@ -62,6 +64,22 @@ def write_sbom(
     document["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_OID, content).urn
     durable.write_json(destination, document)
     return len(document["components"])
+
+
+def licenses(sbom: Path) -> dict[str, int]:
+    """How many components state each licence, the most frequent first. A component that states several is under all of them."""
+    document = json.loads(sbom.read_text(encoding="utf-8"))
+    libraries = [c for c in document["components"] if c["type"] != "application"]
+    counted = Counter(" AND ".join(sorted(_stated(c))) or NO_LICENSE for c in libraries)
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _stated(component: Component) -> set[str]:
+    entries = component.get("licenses", [])
+    return {
+        str(entry.get("expression") or entry["license"].get("id") or entry["license"]["name"])
+        for entry in entries
+    }
 
 
 def locked(text: str) -> dict[str, Component]:

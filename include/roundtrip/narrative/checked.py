@@ -30,6 +30,7 @@ def gaps(story: Story, plan: Plan) -> tuple[Gap, ...]:
         *_smoke(story, plan),
         *_gates(story, plan),
         *_built(story, plan),
+        *_components(story),
     )
 
 
@@ -117,3 +118,9 @@ def _built(story: Story, plan: Plan) -> list[Gap]:
         why = "two builds of the same source were compared in an earlier release, and not again in this one"
         found.append(Gap(f"second build of {', '.join(earlier)}", why))
     return found
+
+
+def _components(story: Story) -> list[Gap]:
+    sbom = story.first("build.sbom")
+    why = sbom.data.get("vulnerabilities") if sbom else None
+    return [Gap("known vulnerabilities of the components", str(why))] if why else []
