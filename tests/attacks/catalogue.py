@@ -393,6 +393,12 @@ def _provenance() -> Iterator[Attack]:
         lambda p: parameters(p).update(plan="urn:roundtrip:plan:other"),
         "expected {'platform'",
     )
+    yield of("with no definition", lambda p: p.update({definition: None}), "expected {'platform'")
+    yield of(
+        "with null as digests",
+        lambda p: p[definition]["resolvedDependencies"][0].update(digest=None),
+        "expected commit",
+    )
     yield of(
         "with no parameters", lambda p: p[definition].update(externalParameters={}), "expected {'platform'"
     )

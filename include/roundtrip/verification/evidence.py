@@ -85,8 +85,8 @@ def plan_uri(plan: Plan) -> str:
 
 
 def _require_provenance(assets: Path, said: Statement, expected: Expected) -> None:
-    definition = said.predicate.get("buildDefinition", {})
-    parameters = definition.get("externalParameters", {})
+    definition = said.predicate.get("buildDefinition") or {}
+    parameters = definition.get("externalParameters") or {}
     wanted = {"platform": expected.plan.platform, "version": expected.version}
     if expected.commit is not None:
         wanted["plan"] = plan_uri(expected.plan)
@@ -125,7 +125,7 @@ def _require_staging(assets: Path, said: Summary, expected: Expected) -> None:
 
 
 def _is_commit(dependency: Any) -> bool:
-    return isinstance(dependency, dict) and "gitCommit" in dependency.get("digest", {})
+    return isinstance(dependency, dict) and "gitCommit" in (dependency.get("digest") or {})
 
 
 def _list(part: Mapping[str, Any], name: str) -> list[Any]:
