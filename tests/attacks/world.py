@@ -139,7 +139,7 @@ def go_forward(world: World, act: Callable[[World], None], *, late: bool) -> lis
     refused = [_tried(lambda: rollout.verify(release))]
     if late:
         act(world)
-    data = {"deployment": world.targets["production"].placed.to_json(), "redis": {}}
+    data = {"deployment": world.targets["production"].placed.to_json(), "redis": {}, "routes": {}}
     name = release.environment("production").name
     release.ledger.append_once(release.id, "snapshot.taken", name, data)
     refused.append(_tried(lambda: rollout.wave(release, 1)))

@@ -370,6 +370,15 @@ def test_that_nobody_looked_for_known_vulnerabilities_is_said_openly(tmp_path: P
     assert found["known vulnerabilities of the components"] == "no database is at hand"
 
 
+def test_a_route_that_no_rollback_brings_back_is_said_openly(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.opened()
+    change = "PathPrefix(`/old`): api before, nobody now"
+    told.say("rollback.verified", {"routes": {"differences": [change]}}, "local_production")
+    found = [gap.what for gap in gaps(story_of(told), told.plan)]
+    assert f"local_production: a route was not restored, {change}" in found
+
+
 def test_a_second_build_taken_from_an_earlier_release_is_said_openly(tmp_path: Path) -> None:
     told = promoted(tmp_path)
     assert not [gap for gap in gaps(story_of(told), told.plan) if "second build" in gap.what]

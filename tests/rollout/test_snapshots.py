@@ -60,6 +60,16 @@ def test_a_service_that_is_down_as_it_is_taken_is_named_and_nothing_is_kept(
     assert snapshots.take(release, "production").deployment == there
 
 
+def test_it_has_the_routes_of_the_front_door_and_the_rules_of_the_state(release: Release) -> None:
+    stands(release, stable(release))
+    taken = snapshots.take(release, "production")
+    assert taken.routes == {"PathPrefix(`/`)": "ops-ui", "PathPrefix(`/api`)": "api"}
+    assert snapshots.read(release, "production") == taken
+    event = release.ledger.last("r1", "snapshot.taken")
+    assert event is not None
+    assert [rule["pattern"] for rule in event.data["state_rules"]] == [r.pattern for r in PLAN.rollback.state]
+
+
 def test_one_whose_traffic_is_not_all_its_own_is_named(release: Release) -> None:
     there = stable(release)
     cut = tuple(replace(p, weight_percent=40) if p.service == "api" else p for p in there.placements)

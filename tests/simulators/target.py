@@ -51,6 +51,9 @@ class SimulatedTarget:
             progress(f"step {number}")
         return self.observe()
 
+    def routes(self) -> Mapping[str, str]:
+        return {f"PathPrefix(`{s.route}`)": name for name, s in self._plan.services.items() if s.route}
+
     def addresses(self) -> Addresses:
         return Addresses("http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9", self._file)
 

@@ -116,6 +116,15 @@ def test_a_client_sees_one_release_of_all_services(place: Place, monkeypatch: py
     assert seen["new"] == fresh == [{"1.1.0"}] * 12
 
 
+def test_the_routes_of_the_front_door_are_those_that_are_served_whatever_the_weights(place: Place) -> None:
+    expected = {"PathPrefix(`/`)": "api"}
+    assert place.target().routes() == expected
+    place.converge(mixed(place.whole("1.0.0"), place.whole("1.1.0"), place.plan, wave(50)))
+    assert place.target().routes() == expected
+    place.converge(Deployment())
+    assert place.target().routes() == {}
+
+
 def test_a_service_reaches_those_of_its_own_release_with_or_without_traffic(place: Place) -> None:
     def inside(path: str) -> str:
         answer = httpx.get(f"{place.target().addresses().internal}/{path}/", trust_env=False, timeout=10)

@@ -31,6 +31,7 @@ def gaps(story: Story, plan: Plan) -> tuple[Gap, ...]:
         *_gates(story, plan),
         *_built(story, plan),
         *_components(story),
+        *_routes(story),
     )
 
 
@@ -124,3 +125,15 @@ def _components(story: Story) -> list[Gap]:
     sbom = story.first("build.sbom")
     why = sbom.data.get("vulnerabilities") if sbom else None
     return [Gap("known vulnerabilities of the components", str(why))] if why else []
+
+
+def _routes(story: Story) -> list[Gap]:
+    """What a rollback could not bring back of the front door."""
+    return [
+        Gap(
+            f"{event.key}: a route was not restored, {change}",
+            "routes are the plan's; another's were there before",
+        )
+        for event in story.all("rollback.verified")
+        for change in event.data.get("routes", {}).get("differences", [])
+    ]

@@ -1,7 +1,7 @@
 """Proves that what was restored is what was there before.
 
 Rules:
-1. `observe()` equals the snapshot, as values.
+1. `observe()` equals the snapshot, as values. Routes that differ are said and bar nothing: a converge cannot bring them back.
 2. Every key of Redis is as it was, but for what the stable version itself wrote since.
 3. The stable release passes its own smoke test, and answers a stale session cookie as if there were none (plan 4.4).
 4. The main branch is without the release's merge.
@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from roundtrip.errors import NotYetRestoredError, RollbackError, SmokeError
 from roundtrip.forge import open_forge
@@ -88,7 +88,8 @@ def verify_restored(release: Release) -> None:
                 where=environment,
                 remedy=f"{release.way_back}; docs/runbook.md, 'BROKEN'",
             )
-        _record(release, environment, observed, state)
+        changed = _changed_routes(before.routes, release.target(stage).routes())
+        _record(release, environment, observed, state, changed)
 
 
 def _require_main_restored(release: Release) -> None:
@@ -101,9 +102,18 @@ def _require_main_restored(release: Release) -> None:
         )
 
 
-def _record(release: Release, environment: str, observed: Deployment, state: redis_state.Comparison) -> None:
+def _record(
+    release: Release,
+    environment: str,
+    observed: Deployment,
+    state: redis_state.Comparison,
+    changed_routes: Sequence[str],
+) -> None:
+    for change in changed_routes:
+        log.warning("not restored, %s: routes are the plan's, and those before were another's", change)
     data = {
         "deployment": observed.to_json(),
+        "routes": {"differences": list(changed_routes)},
         "redis": {"kept": state.kept, "grown": list(state.grown), "differences": 0},
         "smoke": [*UI_SMOKE, *STABLE_SMOKE],
     }
@@ -114,6 +124,14 @@ def _record(release: Release, environment: str, observed: Deployment, state: red
         state.kept,
         len(state.grown),
     )
+
+
+def _changed_routes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [
+        f"{rule}: {before.get(rule, 'nobody')} before, {now.get(rule, 'nobody')} now"
+        for rule in sorted({*before, *now})
+        if before.get(rule) != now.get(rule)
+    ]
 
 
 def _differences(before: Deployment, now: Deployment) -> list[str]:

@@ -5,13 +5,14 @@ Rules:
 2. An environment that runs a version other than the plan's stable one has no snapshot; the release stops there.
 3. So has one where less of the stable version is there than the plan says, as when a process of it is down at this moment:
    what is not in the snapshot is not restored.
-4. Rollback is `converge(snapshot.deployment)`.
+4. Rollback is `converge(snapshot.deployment)`. Routes are the plan's, and no converge brings back those of another plan; they are
+   compared afterwards, and what differs is said.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ class Snapshot:
     deployment: Deployment
     redis: dict[str, Key]
     """by key name"""
+    routes: Mapping[str, str]
+    """what was answered by whom at the front door: the proxy's rule -> service"""
 
 
 @contextmanager
@@ -80,16 +83,24 @@ def take(release: Release, stage: str) -> Snapshot:
             where=environment,
             remedy="bring up what is down, or mend replicas.stable in the plan; what is missing could not be restored",
         )
+    routes = dict(release.target(stage).routes())
     with redis_of(release, stage) as client:
         keys = redis_state.record(client)
-    release.ledger.append_once(
-        release.id,
-        "snapshot.taken",
+    data = {
+        "deployment": deployment.to_json(),
+        "routes": routes,
+        "redis": {name: key.to_json() for name, key in keys.items()},
+        "state_rules": [rule.model_dump(mode="json") for rule in release.plan.rollback.state],
+    }
+    release.ledger.append_once(release.id, "snapshot.taken", environment, data)
+    log.info(
+        "%s: snapshot of %s, %d routes, %d Redis keys",
         environment,
-        {"deployment": deployment.to_json(), "redis": {name: key.to_json() for name, key in keys.items()}},
+        describe(deployment),
+        len(routes),
+        len(keys),
     )
-    log.info("%s: snapshot of %s, %d Redis keys", environment, describe(deployment), len(keys))
-    return Snapshot(deployment, keys)
+    return Snapshot(deployment, keys, routes)
 
 
 def _lacking(plan: Plan, deployment: Deployment) -> list[str]:
@@ -111,5 +122,7 @@ def read(release: Release, stage: str) -> Snapshot | None:
     if event is None:
         return None
     return Snapshot(
-        Deployment.from_json(event.data["deployment"]), redis_state.from_json(event.data["redis"])
+        Deployment.from_json(event.data["deployment"]),
+        redis_state.from_json(event.data["redis"]),
+        dict(event.data["routes"]),
     )

@@ -50,6 +50,9 @@ class Target(Protocol):
         Raises StaleTokenError, ArtefactError, TargetError.
         """
 
+    def routes(self) -> Mapping[str, str]:
+        """Which service answers what at the front door, as the proxy serves it: the proxy's rule -> service."""
+
     def addresses(self) -> Addresses:
         """Where the environment can be reached now. Raises TargetError when it is not up."""
 

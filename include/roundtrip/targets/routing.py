@@ -53,9 +53,7 @@ def wait_until_served(api: str, backends: Sequence[Backend], still: Callable[[],
 
 def read(api: str) -> list[Backend]:
     """The backends that Traefik serves now. Raises TargetError when it does not answer."""
-    found = {
-        item["name"].removesuffix("@file"): item for item in _services(api) if item["name"].endswith("@file")
-    }
+    found = _of_file(api, "services")
     backends = []
     for name, item in sorted(found.items()):
         for entry in item.get("weighted", {}).get("services", ()):
@@ -66,13 +64,31 @@ def read(api: str) -> list[Backend]:
     return backends
 
 
-def _services(api: str) -> list[Mapping[str, Any]]:
+def front_routes(api: str) -> dict[str, str]:
+    """Rule -> service of what anybody may ask for at the front door. Raises TargetError when Traefik does not answer.
+
+    Those for clients that are in a release already follow the weights, and are not among them.
+    """
+    routers = _of_file(api, "routers").values()
+    services = _of_file(api, "services")
+    return {
+        item["rule"]: item["service"]
+        for item in sorted(routers, key=lambda item: str(item["rule"]))
+        if item["entryPoints"] == ["front"] and "weighted" in services.get(item["service"], {})
+    }
+
+
+def _of_file(api: str, kind: str) -> dict[str, Mapping[str, Any]]:
+    """What Traefik has read from our file, by name."""
+    items = _asked(f"{api}/api/http/{kind}?per_page=1000")
+    return {item["name"].removesuffix("@file"): item for item in items if item["name"].endswith("@file")}
+
+
+def _asked(url: str) -> list[Mapping[str, Any]]:
     deadline = time.monotonic() + ANSWER_LIMIT_SECONDS
     while True:
         try:
-            response = httpx.get(
-                f"{api}/api/http/services?per_page=1000", timeout=2, trust_env=False, verify=trusted()
-            )
+            response = httpx.get(url, timeout=2, trust_env=False, verify=trusted())
             response.raise_for_status()
             answer: list[Mapping[str, Any]] = response.json()
             return answer
@@ -80,7 +96,7 @@ def _services(api: str) -> list[Mapping[str, Any]]:
             if time.monotonic() > deadline:
                 raise TargetError(
                     f"Traefik's API did not answer within {ANSWER_LIMIT_SECONDS} s: {error}",
-                    where=api,
+                    where=url,
                     remedy="./roundtrip up starts it; see traefik.log of the environment",
                 ) from error
             time.sleep(POLL_SECONDS)

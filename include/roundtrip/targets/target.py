@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Generic
 
 from roundtrip.plan.deployment import Deployment
+from roundtrip.targets import routing
 from roundtrip.targets.configuration import Configurations
 from roundtrip.targets.converging import Converge, Parts, observe
 from roundtrip.targets.instances import InstanceT
@@ -28,6 +29,10 @@ class LoopbackTarget(Generic[InstanceT]):
     def converge(self, desired: Deployment, token: int, progress: Progress = lambda _: None) -> Deployment:
         """Bring it to `desired`. Needs no secret. Raises StaleTokenError, ArtefactError, TargetError, HostError."""
         return Converge(self._parts, desired, token, progress).run()
+
+    def routes(self) -> Mapping[str, str]:
+        """From Traefik's API. Raises TargetError."""
+        return routing.front_routes(self._parts.infrastructure.api())
 
     def addresses(self) -> Addresses:
         return self._parts.infrastructure.addresses()
