@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -51,16 +52,28 @@ def text(browser: Chrome) -> str:
 
 def wait_until_read(browser: Chrome, words: str) -> None:
     """Until the page says `words`."""
-    WebDriverWait(browser, PAGE_LIMIT_SECONDS).until(lambda _: words in text(browser), f"never read: {words}")
+    _wait(browser).until(lambda _: words in text(browser), f"never read: {words}")
 
 
 def click(browser: Chrome, words: str) -> None:
     """On the button or link that says `words`, once the page's scripts (React's) listen to it."""
-    found = browser.find_element(By.XPATH, f"//*[self::a or self::button][normalize-space()='{words}']")
+    where = (By.XPATH, f"//*[self::a or self::button][normalize-space()='{words}']")
     listens = "return Object.keys(arguments[0]).some(key => key.startsWith('__reactProps'))"
-    wait = WebDriverWait(browser, PAGE_LIMIT_SECONDS)
-    wait.until(lambda _: browser.execute_script(listens, found), f"nothing listens to {words}")
-    found.click()
+
+    def clicked(_: Chrome) -> bool:
+        found = browser.find_element(*where)
+        if not browser.execute_script(listens, found):
+            return False
+        found.click()
+        return True
+
+    _wait(browser).until(clicked, f"nothing listens to {words}")
+
+
+def _wait(browser: Chrome) -> WebDriverWait[Chrome]:
+    """While one page makes way for the next, what was found a moment ago may belong to the one that is gone."""
+    gone = (StaleElementReferenceException, NoSuchElementException)
+    return WebDriverWait(browser, PAGE_LIMIT_SECONDS, ignored_exceptions=gone)
 
 
 def errors(browser: Chrome) -> list[str]:
