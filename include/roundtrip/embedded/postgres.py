@@ -5,6 +5,8 @@ Rules:
 2. Started by supervisord in the foreground; its data survives power cuts (synced, as PostgreSQL does by itself).
 3. PostgreSQL refuses to run as root. As root it runs in a user namespace, where it is somebody else with the same
    rights to the same files; no account is made and no permission is widened.
+4. A transaction that nobody goes on with ends after ABANDONED_SECONDS. The workers of a scheduler that was killed live on with its
+   connection, and would hold its locks as long as they do: the next scheduler passes over the runs that are locked.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from roundtrip.supervision.leftovers import with_argument
 
 DATABASE = "airflow"
 READY_LIMIT_SECONDS = 30
+ABANDONED_SECONDS = 30
+"""longer than a component of Airflow thinks between two queries, shorter than a person would wait"""
 COMMAND_LIMIT_SECONDS = 120
 POLL_SECONDS = 0.05
 SOMEBODY = "1000"
@@ -88,6 +92,7 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             "max_connections": "200",
             "shared_buffers": "64MB",
+            "idle_in_transaction_session_timeout": f"{ABANDONED_SECONDS}s",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [*_as_somebody(), str(_binary("postgres")), "-D", str(self.data), *options]
