@@ -12,6 +12,8 @@ from tests.attacks.trying import tried
 from tests.attacks.world import make
 
 SHOWN = 3
+LONGEST = 110
+"""characters of a reason"""
 WHAT = re.compile(r"^\w+: (.*?)(?: at /.*)?(?: -> .*)?$", re.S)
 DIGITS = re.compile(r"[0-9a-f]{12,}")
 
@@ -38,8 +40,8 @@ def main() -> None:
 
 def _short(reason: str) -> str:
     found = WHAT.match(reason.replace("\n", " "))
-    what = found[1] if found else reason
-    return DIGITS.sub("…", what)[:110].replace("|", "\\|")
+    what = DIGITS.sub("…", found[1] if found else reason).replace("|", "\\|")
+    return what if len(what) <= LONGEST else f"{what[:LONGEST].rsplit(' ', 1)[0]} …"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from roundtrip.sign.attesting import Build, attest_build
 from roundtrip.sign.keys import new_keys, signing_key
 from roundtrip.sign.signing import sign_folder, signature_of
 from roundtrip.targets.bundles import Manifest, file_digest, pack
-from roundtrip.verification.evidence import PROVENANCE_FILE, STAGING_FILE, subjects
+from roundtrip.verification.attestations import PROVENANCE_FILE, STAGING_FILE, subjects
 from roundtrip.verification.statements import PROVENANCE, SUMMARY
 from tests.attacks.world import NEW, STABLE, World
 from tests.sign.conftest import SERVICES, make_artefacts

@@ -300,8 +300,8 @@ class Told:
         self.say("sign.published", {"folder": "v1.1.0", "files": ["SHA256SUMS", "sbom.cdx.json"]}, "v1.1.0")
         files = {f"{service}-1.1.0.tar": digest(service) for service in self.plan.services}
         verified = {"environment": PRODUCTION, "version": "1.1.0", "by": "signature", "files": files}
-        evidence = {name: digest(name) for name in ("provenance", "staging")}
-        self.say("verify.passed", {**verified, "evidence": evidence})
+        attested = {name: digest(name) for name in ("provenance", "staging")}
+        self.say("verify.passed", {**verified, "attestations": attested})
         self.say("merge.done", {"commit": COMMIT})
 
     def traffic(self, environment: str, phase: str, sent: int, failed: Mapping[str, int]) -> None:

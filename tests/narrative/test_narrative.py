@@ -376,7 +376,7 @@ def test_a_route_that_no_rollback_brings_back_is_said_openly(tmp_path: Path) -> 
     change = "PathPrefix(`/old`): api before, nobody now"
     told.say("rollback.verified", {"routes": {"differences": [change]}}, "local_production")
     found = [gap.what for gap in gaps(story_of(told), told.plan)]
-    assert f"local_production: a route was not restored, {change}" in found
+    assert f"local_production: routes of the front door, {change}" in found
 
 
 def test_a_second_build_taken_from_an_earlier_release_is_said_openly(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ down at that moment. What is wrong for good is said at once."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,18 @@ def test_a_route_of_another_plan_bars_nothing_and_is_said(
     verified = reached.release.ledger.last(reached.release.id, "rollback.verified", ENVIRONMENT)
     assert verified is not None
     assert verified.data["routes"] == {"differences": ["PathPrefix(`/old`): nobody before, api now"]}
+
+
+def test_a_snapshot_from_before_there_were_routes_bars_nothing_and_that_is_said(
+    proven_but_for_the_last_look: Reached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = proven_but_for_the_last_look
+    older = replace(proving.snapshot_of(reached.release, "production"), routes=None)
+    monkeypatch.setattr(proving, "snapshot_of", lambda *_: older)
+    proving.verify_restored(reached.release)
+    verified = reached.release.ledger.last(reached.release.id, "rollback.verified", ENVIRONMENT)
+    assert verified is not None
+    assert verified.data["routes"] == {"differences": ["the snapshot has no routes to compare with"]}
 
 
 def test_a_key_that_is_not_as_it_was_is_said_at_once(proven_but_for_the_last_look: Reached) -> None:

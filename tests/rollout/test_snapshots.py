@@ -70,6 +70,14 @@ def test_it_has_the_routes_of_the_front_door_and_the_rules_of_the_state(release:
     assert [rule["pattern"] for rule in event.data["state_rules"]] == [r.pattern for r in PLAN.rollback.state]
 
 
+def test_one_of_a_time_before_there_were_routes_can_be_read(release: Release) -> None:
+    data = {"deployment": stable(release).to_json(), "redis": {}}
+    release.ledger.append_once("r1", "snapshot.taken", PRODUCTION.name, data)
+    taken = snapshots.read(release, "production")
+    assert taken is not None
+    assert (taken.deployment, taken.routes) == (stable(release), None)
+
+
 def test_one_whose_traffic_is_not_all_its_own_is_named(release: Release) -> None:
     there = stable(release)
     cut = tuple(replace(p, weight_percent=40) if p.service == "api" else p for p in there.placements)

@@ -110,7 +110,7 @@ def test_the_same_artefacts_released_again_have_the_statements_of_their_own_stag
     verify_signatures(second, "production", "1.1.0")
     said = second.ledger.last("r2", "sign.attested", "staging.intoto.json")
     passed = second.ledger.last("r2", "verify.passed")
-    assert said and passed and passed.data["evidence"]["staging"] == said.data["digest"]
+    assert said and passed and passed.data["attestations"]["staging"] == said.data["digest"]
     assert (platform.home.releases / "withdrawn" / "r1" / "v1.1.0").exists()
 
 

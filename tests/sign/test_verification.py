@@ -67,7 +67,7 @@ def test_what_was_published_is_believed_and_recorded(published: Release) -> None
         "version": "1.1.0",
         "by": "signature",
         "files": digests,
-        "evidence": {
+        "attestations": {
             name: file_digest(_assets(published) / f"{name}.intoto.json")
             for name in ("provenance", "staging")
         },

@@ -67,7 +67,7 @@ def write_sbom(
 
 
 def licenses(sbom: Path) -> dict[str, int]:
-    """How many components state each licence, the most frequent first. A component that states several is under all of them."""
+    """How many components state which licences, the most frequent first. Those that state several are counted by all of them."""
     document = json.loads(sbom.read_text(encoding="utf-8"))
     libraries = [c for c in document["components"] if c["type"] != "application"]
     counted = Counter(" AND ".join(sorted(_stated(c))) or NO_LICENSE for c in libraries)

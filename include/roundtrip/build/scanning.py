@@ -66,7 +66,6 @@ def _scan(bundle: Path) -> list[Component]:
 
 
 def _syft(unpacked: Path) -> list[Component]:
-    arguments = ["scan", f"dir:{unpacked}", "--output", "cyclonedx-json@1.6", "--quiet"]
-    said = syft([*arguments, "--override-default-catalogers", CATALOGERS], unpacked)
-    components: list[Component] = json.loads(said).get("components", [])
+    scan = ["scan", f"dir:{unpacked}", "--override-default-catalogers", CATALOGERS]
+    components: list[Component] = syft(scan, "cyclonedx-json@1.6").get("components", [])
     return components

@@ -21,7 +21,7 @@ from roundtrip.errors import BuildError
 
 def write_spdx(sbom: Path, destination: Path, *, changed_at: datetime) -> int:
     """Write to `destination` what the CycloneDX document `sbom` says; the number of packages. Raises BuildError."""
-    document = json.loads(syft(["convert", str(sbom), "--output", "spdx-json@2.3", "--quiet"], sbom))
+    document = syft(["convert", str(sbom)], "spdx-json@2.3")
     source = json.loads(sbom.read_text(encoding="utf-8"))
     hashes = {(c["name"], c["version"]): c["hashes"] for c in source["components"] if _is_service(c)}
     packages = [_package(package, hashes) for package in document["packages"]]

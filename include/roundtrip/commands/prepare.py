@@ -42,7 +42,7 @@ from roundtrip.targets.bundles import BundleStore
 from roundtrip.targets.local.target import LocalTarget
 from roundtrip.toolchain.projects import COMMAND_OF
 from roundtrip.traffic.rate import traffic_folder
-from roundtrip.verification.evidence import Expected, verify_evidence
+from roundtrip.verification.attestations import Expected, verify_attestations
 from roundtrip.verification.published import bundle_name, load_public_key, services_of, verify_release
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -180,7 +180,7 @@ def publish_stable(machine: Machine) -> dict[str, str]:
         publish_folder(made, home, plan, plan.from_version, commit)
     trusted, version = load_public_key(secrets["public_key"]), plan.from_version
     digests = verify_release(folder, version, services_of(plan, version), trusted)
-    verify_evidence(folder / "assets", Expected(plan, version, None, datetime.now(UTC)), trusted)
+    verify_attestations(folder / "assets", Expected(plan, version, None, datetime.now(UTC)), trusted)
     store = BundleStore(home.store)
     for service, digest in digests.items():
         if not store.path(digest).exists():

@@ -66,7 +66,7 @@ def verifications(story: Story) -> tuple[Row, ...]:
     for event in story.events:
         about = (f"{event.at:%H:%M:%S}", text(event.data, "environment"), text(event.data, "version"))
         if event.kind == "verify.passed":
-            by = " and ".join([str(event.data.get("by", "digest")), *event.data.get("evidence", {})])
+            by = " and ".join([str(event.data.get("by", "digest")), *event.data.get("attestations", {})])
             rows.append(Row((*about, f"passed, {len(event.data.get('files', {}))} files by {by}"), "good"))
         elif event.kind == "verify.refused":
             rows.append(Row((*about, f"refused: {text(event.data, 'reason')}"), "bad"))

@@ -128,12 +128,10 @@ def _components(story: Story) -> list[Gap]:
 
 
 def _routes(story: Story) -> list[Gap]:
-    """What a rollback could not bring back of the front door."""
+    """What a rollback has not brought back of the front door, or cannot tell."""
+    why = "routes are the plan's; a rollback brings back no other"
     return [
-        Gap(
-            f"{event.key}: a route was not restored, {change}",
-            "routes are the plan's; another's were there before",
-        )
+        Gap(f"{event.key}: routes of the front door, {change}", why)
         for event in story.all("rollback.verified")
         for change in event.data.get("routes", {}).get("differences", [])
     ]

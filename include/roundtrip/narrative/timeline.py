@@ -185,7 +185,7 @@ def _refused(e: Event) -> Told:
 def _verified(e: Event) -> Told:
     files = e.data.get("files", {})
     what = f"{_text(e.data, 'environment')}: {_text(e.data, 'version')} is what was signed or recorded"
-    by = " and ".join([str(e.data.get("by", "digest")), *e.data.get("evidence", {})])
+    by = " and ".join([str(e.data.get("by", "digest")), *e.data.get("attestations", {})])
     return what, f"by {by}, {len(files)} files", Tone.PLAIN
 
 

@@ -20,11 +20,11 @@ from roundtrip.rollout.one_way_door import require_accepted
 from roundtrip.rollout.snapshots import Snapshot
 from roundtrip.rollout.standing import last_placed
 from roundtrip.rollout.verdicts import (
-    BY_HAND,
     candidate,
     require_deployed,
     require_pass,
     require_ready,
+    require_recorded,
     require_staging,
 )
 from roundtrip.verification import require_placed, verify_signatures
@@ -52,7 +52,7 @@ def put_one_way_door(release: Release) -> None:
 
 
 def verify(release: Release) -> None:
-    """Both releases are what was signed, production runs the one, and staging runs and has passed exactly what goes to production now."""
+    """Both releases are what was signed; production runs the one, staging has passed and runs exactly the other."""
     require_ready(release)
     require_accepted(release)
     require_placed(release, STAGE, release.target(STAGE).observe(), release.plan.from_version)
@@ -88,10 +88,7 @@ def snapshot(release: Release) -> None:
 
 def flags_off(release: Release) -> None:
     """The new release's features are off before the first of its processes starts."""
-    if release.ledger.last(release.id, "merge.done") is None:
-        raise PromotionError(
-            "expected merge.done in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
-        )
+    require_recorded(release, "merge.done")
     require_accepted(release)
     before = _snapshot(release)
     off = dict.fromkeys(release.plan.flags, False)

@@ -110,7 +110,7 @@ def _record(
     changed_routes: Sequence[str],
 ) -> None:
     for change in changed_routes:
-        log.warning("not restored, %s: routes are the plan's, and those before were another's", change)
+        log.warning("routes, which are the plan's and not restored: %s", change)
     data = {
         "deployment": observed.to_json(),
         "routes": {"differences": list(changed_routes)},
@@ -126,7 +126,9 @@ def _record(
     )
 
 
-def _changed_routes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def _changed_routes(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
+    if before is None:
+        return ["the snapshot has no routes to compare with"]
     return [
         f"{rule}: {before.get(rule, 'nobody')} before, {now.get(rule, 'nobody')} now"
         for rule in sorted({*before, *now})

@@ -39,8 +39,8 @@ class Snapshot:
     deployment: Deployment
     redis: dict[str, Key]
     """by key name"""
-    routes: Mapping[str, str]
-    """what was answered by whom at the front door: the proxy's rule -> service"""
+    routes: Mapping[str, str] | None
+    """what was answered by whom at the front door: the proxy's rule -> service; None: it was taken without them"""
 
 
 @contextmanager
@@ -124,5 +124,5 @@ def read(release: Release, stage: str) -> Snapshot | None:
     return Snapshot(
         Deployment.from_json(event.data["deployment"]),
         redis_state.from_json(event.data["redis"]),
-        dict(event.data["routes"]),
+        event.data.get("routes"),
     )

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 
 from roundtrip.errors import PromotionError
+from roundtrip.ledger.ledger import Event
 from roundtrip.release import Release
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,16 @@ def candidate(release: Release) -> str:
             "no candidate was chosen", where=f"release {release.id}", remedy="run the checklist"
         )
     return str(chosen.data["commit"])
+
+
+def require_recorded(release: Release, kind: str, key: str | None = None) -> Event:
+    """The release's last event of this kind, and key. Raises PromotionError when there is none."""
+    event = release.ledger.last(release.id, kind, key)
+    if event is None:
+        raise PromotionError(
+            f"expected {kind} in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
+        )
+    return event
 
 
 def require_pass(release: Release, gate_ids: Sequence[str]) -> None:
@@ -68,10 +79,7 @@ def require_ready(release: Release) -> None:
     needed = ["release.started", "build.sbom", "build.checksums"]
     needed += [] if release.is_drill else ["checklist.passed"]
     for kind in needed:
-        if release.ledger.last(release.id, kind) is None:
-            raise PromotionError(
-                f"expected {kind} in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
-            )
+        require_recorded(release, kind)
     for service in release.plan.services:
         again = release.ledger.last(release.id, "build.reproduced", service)
         if again is None or not again.data["same"]:

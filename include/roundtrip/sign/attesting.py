@@ -13,7 +13,7 @@ Provenance: SLSA build provenance v1 (https://slsa.dev/spec/v1.0/provenance); th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,17 +22,21 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from roundtrip.errors import ArtefactError, PromotionError
-from roundtrip.ledger.ledger import Event
-from roundtrip.plan.loading import digest
+from roundtrip.errors import ArtefactError
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
-from roundtrip.rollout.verdicts import BY_HAND, STAGING_GATE, candidate, require_staging
+from roundtrip.rollout.verdicts import STAGING_GATE, candidate, require_recorded, require_staging
 from roundtrip.sign.keys import fingerprint, signing_key
 from roundtrip.sign.signing import STAGE, der_signature
 from roundtrip.targets.bundles import file_digest
 from roundtrip.verification import verify_checksums
-from roundtrip.verification.evidence import PROVENANCE_FILE, STAGING_FILE, plan_uri, subjects
+from roundtrip.verification.attestations import (
+    PROVENANCE_FILE,
+    STAGING_FILE,
+    plan_resource,
+    plan_uri,
+    subjects,
+)
 from roundtrip.verification.statements import PROVENANCE, SUMMARY, Statement, write_statement
 
 log = logging.getLogger(__name__)
@@ -65,7 +69,10 @@ def attest(release: Release) -> None:
     connection = release.environment(STAGE).signing_connection
     key = signing_key(release.secrets(connection), connection)
     folder, plan = release.folder / "artefacts", release.plan
-    chosen, built = _event(release, "candidate.chosen"), _event(release, "build.checksums")
+    chosen, built = (
+        require_recorded(release, "candidate.chosen"),
+        require_recorded(release, "build.checksums"),
+    )
     branch = f"refs/heads/{chosen.data['branch']}"
     made = Build(plan.to_version, candidate(release), branch, release.id, chosen.at, built.at)
     attest_build(folder, plan, made, key)
@@ -80,20 +87,18 @@ def attest_build(folder: Path, plan: Plan, made: Build, key: EllipticCurvePrivat
 
 
 def _write(to: Path, kind: str, predicate: Mapping[str, Any], key: EllipticCurvePrivateKey) -> None:
-    sign: Callable[[bytes], bytes] = partial(der_signature, key)
-    write_statement(to, kind, Statement(subjects(to.parent), predicate), sign)
+    write_statement(to, kind, Statement(subjects(to.parent), predicate), partial(der_signature, key))
 
 
 def _provenance(plan: Plan, made: Build) -> dict[str, Any]:
     parameters = {"platform": plan.platform, "plan": plan_uri(plan), "version": made.version}
     source = {"uri": f"git+{plan.platform}@{made.repository}", "digest": {"gitCommit": made.commit}}
-    policy = {"uri": plan_uri(plan), "digest": {"sha256": digest(plan).removeprefix("sha256:")}}
     times = {"startedOn": made.began, "finishedOn": made.ended}
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": parameters,
-            "resolvedDependencies": [source, policy],
+            "resolvedDependencies": [source, plan_resource(plan)],
         },
         "runDetails": {
             "builder": {"id": BUILDER},
@@ -107,10 +112,10 @@ def _provenance(plan: Plan, made: Build) -> dict[str, Any]:
 
 def _summary(release: Release, folder: Path) -> dict[str, Any]:
     plan = release.plan
-    gate = _event(release, "gate.verdict", STAGING_GATE)
+    gate = require_recorded(release, "gate.verdict", STAGING_GATE)
     environment = release.environment("staging").name
     smoke = [
-        _event(release, "smoke.result", f"{environment}/{plan.to_version}/{name}")
+        require_recorded(release, "smoke.result", f"{environment}/{plan.to_version}/{name}")
         for name in plan.staging.smoke
     ]
     provenance = file_digest(folder / PROVENANCE_FILE).removeprefix("sha256:")
@@ -118,7 +123,7 @@ def _summary(release: Release, folder: Path) -> dict[str, Any]:
         "verifier": {"id": f"urn:roundtrip:environment:{environment}"},
         "timeVerified": max(event.at for event in (gate, *smoke)).isoformat(),
         "resourceUri": f"pkg:generic/{plan.platform}@{plan.to_version}",
-        "policy": {"uri": plan_uri(plan), "digest": {"sha256": digest(plan).removeprefix("sha256:")}},
+        "policy": plan_resource(plan),
         "inputAttestations": [{"uri": PROVENANCE_FILE, "digest": {"sha256": provenance}}],
         "verificationResult": "PASSED",
         "verifiedLevels": ["SLSA_BUILD_LEVEL_1", OVERRIDDEN if gate.data.get("overridden") else PASSED],
@@ -136,12 +141,3 @@ def _record(release: Release, file: Path, kind: str, key: str) -> None:
             remedy="the plan or a verdict has changed since; start a new release",
         )
     log.info("%s: signed, %s", file.name, kind)
-
-
-def _event(release: Release, kind: str, key: str | None = None) -> Event:
-    event = release.ledger.last(release.id, kind, key)
-    if event is None:
-        raise PromotionError(
-            f"expected {kind} in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
-        )
-    return event

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from roundtrip.release import Release
 from roundtrip.sign.signing import PUBLIC_KEY, STAGE
 from roundtrip.sign.withdrawing import withdraw_folder
 from roundtrip.targets.bundles import file_digest
-from roundtrip.verification.evidence import FILES, Expected, verify_evidence
+from roundtrip.verification.attestations import FILES, Expected, verify_attestations
 from roundtrip.verification.published import (
     CHECKSUMS,
     load_public_key,
@@ -38,6 +38,8 @@ from roundtrip.verification.published import (
 
 log = logging.getLogger(__name__)
 
+CONTENT = (CHECKSUMS, f"{CHECKSUMS}.sig")
+"""two releases in which these are the same name the same artefacts, signed by the same key"""
 LOCK_SECONDS = 120.0
 """How long one publisher waits for another: longer than copying the largest release."""
 
@@ -52,7 +54,8 @@ def publish(release: Release) -> None:
         )
     tag, commit = str(tagged.data["tag"]), str(tagged.data["commit"])
     there = release.home.releases / tag
-    if there.exists() and not (_is_published(there, artefacts) and _says_the_same(there, artefacts)):
+    # Statements of an earlier release of the same artefacts are about another staging.
+    if there.exists() and not _holds(there, artefacts, [*CONTENT, *_statements(artefacts)]):
         withdraw_folder(release, there, _commit_of(there))
     for name in plan.sign.demands.new:
         _present(artefacts / FILES[name])
@@ -60,7 +63,7 @@ def publish(release: Release) -> None:
     trusted = release.secrets(release.environment(STAGE).signing_connection).get("public_key", "")
     key, version = load_public_key(trusted), plan.to_version
     verify_release(folder, version, services_of(plan, version), key)
-    verify_evidence(folder / "assets", Expected(plan, version, commit, datetime.now(UTC)), key)
+    verify_attestations(folder / "assets", Expected(plan, version, commit, datetime.now(UTC)), key)
     record_published(release, tag, folder)
 
 
@@ -71,7 +74,7 @@ def publish_folder(artefacts: Path, home: Home, plan: Plan, version: str, commit
     home.releases.mkdir(parents=True, exist_ok=True)
     with FileLock(home.releases / f".{tag}.lock", timeout=LOCK_SECONDS):
         if folder.exists():
-            if _is_published(folder, artefacts):
+            if _holds(folder, artefacts, CONTENT):
                 return folder
             raise ArtefactError(
                 f"{tag} is published already, with other content",
@@ -98,8 +101,7 @@ def record_published(release: Release, tag: str, folder: Path) -> None:
 def _lay(beside: Path, artefacts: Path, about: Mapping[str, str]) -> None:
     """The release folder with its assets and `release.json`, all of it on disk."""
     signed = [*read_checksums(artefacts / CHECKSUMS), CHECKSUMS]
-    said = [name for name in FILES.values() if (artefacts / name).exists()]
-    names = [*signed, *(f"{name}.sig" for name in signed), *said, PUBLIC_KEY]
+    names = [*signed, *(f"{name}.sig" for name in signed), *_statements(artefacts), PUBLIC_KEY]
     (beside / "assets").mkdir(parents=True)
     for name in names:
         shutil.copyfile(_present(artefacts / name), beside / "assets" / name)
@@ -120,22 +122,14 @@ def _present(file: Path) -> Path:
     return file
 
 
-def _is_published(folder: Path, artefacts: Path) -> bool:
-    """Whether the release in `folder` names just these artefacts and has them signed by the same key."""
-    mine = (artefacts / CHECKSUMS, artefacts / f"{CHECKSUMS}.sig")
-    theirs = (folder / "assets" / file.name for file in mine)
-    return all(
-        b.is_file() and a.is_file() and a.read_bytes() == b.read_bytes()
-        for a, b in zip(mine, theirs, strict=True)
-    )
+def _holds(folder: Path, artefacts: Path, names: Sequence[str]) -> bool:
+    """Whether the release in `folder` has each of these files just as it is among the artefacts."""
+    pairs = [(artefacts / name, folder / "assets" / name) for name in names]
+    return all(a.is_file() and b.is_file() and a.read_bytes() == b.read_bytes() for a, b in pairs)
 
 
-def _says_the_same(folder: Path, artefacts: Path) -> bool:
-    """Whether its statements are these. Those of an earlier release of the same artefacts are about another staging."""
-    pairs = [(folder / "assets" / name, artefacts / name) for name in FILES.values()]
-    return all(
-        a.exists() == b.exists() and (not a.exists() or a.read_bytes() == b.read_bytes()) for a, b in pairs
-    )
+def _statements(artefacts: Path) -> list[str]:
+    return [name for name in FILES.values() if (artefacts / name).exists()]
 
 
 def _commit_of(folder: Path) -> str:

@@ -109,7 +109,8 @@ class Configurations:
         try:
             whole = filled(value.text, {**places, **value.secrets})
         except KeyError as error:
-            raise self._problem(name, f"names {{{error.args[0]}}}, known: {', '.join(places)}") from error
+            known = ", ".join([*places, "release"])
+            raise self._problem(name, f"names {{{error.args[0]}}}, known: {known}") from error
         if not re.fullmatch(variable.pattern, whole):
             raise self._problem(name, f"does not match {variable.pattern}")
         if "\0" in whole:

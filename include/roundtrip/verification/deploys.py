@@ -7,7 +7,7 @@ Rules:
 3. The new version's digests have to be those that this release built and tested.
 4. What was published last under a tag is what has to be there: an older release of the same version, however well
    signed, is refused.
-5. A release has the evidence that the plan demands of it (`evidence`), also before the way back.
+5. A release has the attestations that the plan demands of it (`attestations`), also before the way back.
 6. What runs of the stable version, and what the snapshot goes back to, is what was verified as that version.
 7. The trusted key comes from the environment's signing connection, never from the release that it judges.
 """
@@ -15,6 +15,8 @@ Rules:
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from roundtrip.errors import ArtefactError, SecretError
 from roundtrip.plan.deployment import Deployment
 from roundtrip.release import Release
 from roundtrip.targets.bundles import BundleStore, file_digest
-from roundtrip.verification.evidence import Expected, verify_evidence
+from roundtrip.verification.attestations import Expected, verify_attestations
 from roundtrip.verification.published import (
     CHECKSUMS,
     bundle_name,
@@ -41,20 +43,17 @@ def verify_signatures(release: Release, stage: str, version: str) -> dict[str, s
     environment = release.environment(stage)
     folder = release.home.releases / f"{release.plan.repository.tag_prefix}{version}"
     about = {"environment": environment.name, "version": version}
-    try:
+    with _refusal_recorded(release, about):
         key = load_public_key(release.secrets(environment.signing_connection).get("public_key", ""))
         digests = verify_release(folder, version, services_of(release.plan, version), key)
         _require_published_last(release, folder)
         if version == release.plan.to_version:
             _require_built(release, digests)
-        evidence = verify_evidence(folder / "assets", _expected(release, version), key)
+        attested = verify_attestations(folder / "assets", _expected(release, version), key)
         _require_stored(release, version, digests)
-    except (ArtefactError, SecretError) as error:
-        release.ledger.append(release.id, "verify.refused", {**about, "reason": str(error)})
-        raise
-    data = {**about, "by": "signature", "files": digests, "evidence": evidence}
+    data = {**about, "by": "signature", "files": digests, "attestations": attested}
     release.ledger.append(release.id, "verify.passed", data)
-    and_by = f", and {' and '.join(evidence)}" if evidence else ""
+    and_by = f", and {' and '.join(attested)}" if attested else ""
     log.info("%s %s: %d bundles verified by signature%s", environment.name, version, len(digests), and_by)
     return digests
 
@@ -62,17 +61,16 @@ def verify_signatures(release: Release, stage: str, version: str) -> dict[str, s
 def require_placed(release: Release, stage: str, deployment: Deployment, version: str) -> None:
     """What is placed of `version` is what was verified, each bundle by its digest. Raises ArtefactError, SecretError."""
     digests = verify_signatures(release, stage, version)
-    for placement in deployment.placements:
-        expected = digests.get(placement.service, "no bundle")
-        if placement.version == version and placement.bundle != expected:
-            error = ArtefactError(
-                f"{placement.service} {version}: expected {expected}, which is signed, got {placement.bundle}",
-                where=release.environment(stage).name,
-                remedy="what runs there was not released by this tool, or its release was replaced since; see which one is right",
-            )
-            about = {"environment": release.environment(stage).name, "version": version}
-            release.ledger.append(release.id, "verify.refused", {**about, "reason": str(error)})
-            raise error
+    environment = release.environment(stage).name
+    with _refusal_recorded(release, {"environment": environment, "version": version}):
+        for placement in deployment.placements:
+            expected = digests.get(placement.service, "no bundle")
+            if placement.version == version and placement.bundle != expected:
+                raise ArtefactError(
+                    f"{placement.service} {version}: expected {expected}, which is signed, got {placement.bundle}",
+                    where=environment,
+                    remedy="its release was replaced since, or this was never released; see which of both is right",
+                )
 
 
 def verify_checksums(release: Release, stage: str) -> dict[str, str]:
@@ -80,7 +78,7 @@ def verify_checksums(release: Release, stage: str) -> dict[str, str]:
     environment, version = release.environment(stage).name, release.plan.to_version
     folder = release.folder / "artefacts"
     about = {"environment": environment, "version": version}
-    try:
+    with _refusal_recorded(release, about):
         recorded = release.ledger.last(release.id, "build.checksums")
         got = file_digest(folder / CHECKSUMS) if (folder / CHECKSUMS).is_file() else "none"
         if recorded is None or recorded.data["digest"] != got:
@@ -94,12 +92,18 @@ def verify_checksums(release: Release, stage: str) -> dict[str, str]:
             service: listed.get(bundle_name(service, version), "none") for service in release.plan.services
         }
         _require_built(release, digests)
-    except ArtefactError as error:
-        release.ledger.append(release.id, "verify.refused", {**about, "reason": str(error)})
-        raise
     release.ledger.append(release.id, "verify.passed", {**about, "by": "checksums", "files": digests})
     log.info("%s %s: %d bundles verified by checksum", environment, version, len(digests))
     return digests
+
+
+@contextmanager
+def _refusal_recorded(release: Release, about: Mapping[str, str]) -> Iterator[None]:
+    try:
+        yield
+    except (ArtefactError, SecretError) as error:
+        release.ledger.append(release.id, "verify.refused", {**about, "reason": str(error)})
+        raise
 
 
 def _expected(release: Release, version: str) -> Expected:

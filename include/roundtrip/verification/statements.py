@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from securesystemslib.dsse import Envelope
 
 from roundtrip import durable
+from roundtrip.errors import ArtefactError
 from roundtrip.verification.published import NOT_SIGNED, is_signature, refused
 from roundtrip.verification.summary import Summary
 
@@ -87,7 +88,12 @@ def _signed_payload(file: Path, key: EllipticCurvePublicKey) -> bytes:
         envelope = Envelope(base64.b64decode(data["payload"], validate=True), payload_type, {})
         found = [base64.b64decode(signature, validate=True) for signature in signatures]
     except FileNotFoundError as error:
-        raise refused(file, "is missing") from error
+        raise ArtefactError(
+            "is missing",
+            where=str(file),
+            remedy="restore the release as it was published; one of a time before there were attestations needs "
+            "sign.demands of the plan without them",
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise refused(file, f"is no DSSE envelope: {error}") from error
     if envelope.payload_type != PAYLOAD_TYPE:

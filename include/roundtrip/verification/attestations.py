@@ -37,7 +37,7 @@ CLOCK_SKEW = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Expected:
-    """What a release's evidence has to say."""
+    """What a release's attestations have to say."""
 
     plan: Plan
     version: str
@@ -46,8 +46,8 @@ class Expected:
     now: datetime
 
 
-def verify_evidence(assets: Path, expected: Expected, key: EllipticCurvePublicKey) -> dict[str, str]:
-    """Digest of each file of evidence that the plan demands of this version. Raises ArtefactError."""
+def verify_attestations(assets: Path, expected: Expected, key: EllipticCurvePublicKey) -> dict[str, str]:
+    """Digest of each attestation that the plan demands of this version. Raises ArtefactError."""
     is_stable = expected.version == expected.plan.from_version
     demands = expected.plan.sign.demands
     demanded: list[str] = list(demands.stable if is_stable else demands.new)
@@ -84,6 +84,11 @@ def plan_uri(plan: Plan) -> str:
     return f"urn:roundtrip:plan:{plan.name}"
 
 
+def plan_resource(plan: Plan) -> dict[str, Any]:
+    """A plan in the form that it has now."""
+    return {"uri": plan_uri(plan), "digest": {"sha256": _hex(digest(plan))}}
+
+
 def _require_provenance(assets: Path, said: Statement, expected: Expected) -> None:
     definition = said.predicate.get("buildDefinition") or {}
     parameters = definition.get("externalParameters") or {}
@@ -93,9 +98,8 @@ def _require_provenance(assets: Path, said: Statement, expected: Expected) -> No
     got = {name: parameters.get(name) for name in wanted}
     if got != wanted:
         raise refused(assets / PROVENANCE_FILE, f"expected {wanted}, got {got}")
-    commits = [
-        one["digest"]["gitCommit"] for one in _list(definition, "resolvedDependencies") if _is_commit(one)
-    ]
+    made_of = [one.get("digest") or {} for one in definition.get("resolvedDependencies") or []]
+    commits = [digests["gitCommit"] for digests in made_of if "gitCommit" in digests]
     if expected.commit is not None and commits != [expected.commit]:
         raise refused(
             assets / PROVENANCE_FILE,
@@ -107,7 +111,7 @@ def _require_staging(assets: Path, said: Summary, expected: Expected) -> None:
     file = assets / STAGING_FILE
     if said.verification_result != "PASSED":
         raise refused(file, f"expected PASSED, got {said.verification_result}")
-    by = Resource(uri=plan_uri(expected.plan), digest={"sha256": _hex(digest(expected.plan))})
+    by = Resource.model_validate(plan_resource(expected.plan))
     if said.policy != by:
         raise refused(file, f"expected staging by the plan as it is, {by}, got {said.policy}")
     rests_on = {one.digest.get("sha256") for one in said.input_attestations}
@@ -122,15 +126,6 @@ def _require_staging(assets: Path, said: Summary, expected: Expected) -> None:
             where=str(file),
             remedy="release again, so that staging judges it today",
         )
-
-
-def _is_commit(dependency: Any) -> bool:
-    return isinstance(dependency, dict) and "gitCommit" in (dependency.get("digest") or {})
-
-
-def _list(part: Mapping[str, Any], name: str) -> list[Any]:
-    value = part.get(name, [])
-    return value if isinstance(value, list) else []
 
 
 def _hex(sha256: str) -> str:
