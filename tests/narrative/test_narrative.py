@@ -4,7 +4,7 @@ may not."""
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -284,6 +284,26 @@ def test_phases_lie_end_to_end_over_the_whole_release(tmp_path: Path) -> None:
     )
 
 
+def test_a_phase_that_began_in_the_releases_last_second_is_told_to_the_end_of_that_second(tmp_path: Path) -> None:
+    told = _placed(tmp_path)
+    told.say("promoted", {"environment": PRODUCTION}, PRODUCTION)
+    began = told.now.replace(microsecond=0)
+    last = phases(story_of(told), PRODUCTION)[-1]
+    assert (last.name, last.since, last.until) == ("promoted", began, began + timedelta(seconds=1))
+
+
+def test_a_phase_that_goes_on_is_recorded_once_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roundtrip.narrative.client_traffic.COVER_LIMIT_SECONDS", 0.0)
+    told = _placed(tmp_path)
+    release = _release(told, Home(tmp_path))
+    record_traffic(release, goes_on=True)
+    assert [s.key for s in told.ledger.events(kind="traffic.summary")] == [f"{PRODUCTION}/before"]
+    record_traffic(release)
+    summaries = told.ledger.events(kind="traffic.summary")
+    assert [s.key for s in summaries] == [f"{PRODUCTION}/before", f"{PRODUCTION}/production.wave_1"]
+    assert summaries[0].data["until"] == summaries[1].data["since"]
+
+
 def stopped_in(folder: Path) -> Told:
     (folder / "stopped").mkdir()
     return stopped(folder / "stopped")
@@ -307,7 +327,7 @@ def test_the_clients_account_goes_into_the_ledger_once_and_its_sum_is_the_whole(
     record_traffic(release)
     summaries = told.ledger.events(kind="traffic.summary")
     assert [s.key for s in summaries] == [f"{PRODUCTION}/before", f"{PRODUCTION}/production.wave_1"]
-    covered = int(told.now.timestamp()) - int(began.timestamp())
+    covered = int(told.now.timestamp()) + 1 - int(began.timestamp())
     assert sum(s.data["sent"] for s in summaries) == covered
     assert sum(s.data["failed"] for s in summaries) == (covered + 49) // 50
     assert all(s.data["incomplete"] is None for s in summaries)

@@ -2,11 +2,10 @@
 
 Rules:
 1. Phases lie end to end at whole seconds, so every request is in exactly one and their sum is the whole
-   release.
+   release: its last second too, which is waited for.
 2. An account that does not reach the end of a phase is recorded as incomplete, with the reason. It is
    never zero.
-3. A phase is recorded once and ends where the release was then; called again, for instance after a
-   rollback by
+3. A phase is recorded once and ends where the release was then; called again, for instance after a rollback by
    hand, only new phases are added.
 """
 
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from roundtrip.errors import EvidenceError
 from roundtrip.ledger.ledger import Event
@@ -38,14 +37,18 @@ class Phase:
     until: datetime
 
 
-def record_traffic(release: Release) -> None:
-    """Append `traffic.summary` for every phase of every environment that has generated traffic."""
+def record_traffic(release: Release, *, goes_on: bool = False) -> None:
+    """Append `traffic.summary` for every phase of every environment that has generated traffic.
+
+    `goes_on`: the phase that the release is in has not ended, and is left for later.
+    """
     story = read_story(release.id, release.ledger.events(release.id))
     for environment in release.environments.values():
         folder = traffic_folder(release.home, environment.name)
         if environment.traffic is None:
             continue
-        for phase in phases(story, environment.name):
+        found = phases(story, environment.name)
+        for phase in found[:-1] if goes_on else found:
             data = _summary(TrafficAccount(folder), phase)
             release.ledger.append_once(
                 release.id, "traffic.summary", f"{environment.name}/{phase.name}", data
@@ -63,11 +66,12 @@ def phases(story: Story, environment: str) -> tuple[Phase, ...]:
     marks = [(at, name) for at, name in _marks(story, environment)]
     if len(marks) <= 1:
         return ()
-    ends = [at for at, _ in marks[1:]] + [_end(story)]
+    begins = [_second(at) for at, _ in marks]
+    ends = [*begins[1:], _second(_end(story)) + timedelta(seconds=1)]
     return tuple(
-        Phase(name, _second(since), _second(until))
-        for (since, name), until in zip(marks, ends, strict=True)
-        if _second(since) < _second(until)
+        Phase(name, since, until)
+        for (_, name), since, until in zip(marks, begins, ends, strict=True)
+        if since < until
     )
 
 

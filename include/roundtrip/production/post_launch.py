@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def post_launch(release: Release) -> None:
     """Write the runbook of the new version beside the dossier and put the backlog tasks into the forge."""
-    record_traffic(release)
+    record_traffic(release, goes_on=True)
     events = release.ledger.events(release.id)
     path = release.folder / "runbook.md"
     durable.write(path, runbook(release.id, events, release.plan))
