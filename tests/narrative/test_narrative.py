@@ -284,7 +284,9 @@ def test_phases_lie_end_to_end_over_the_whole_release(tmp_path: Path) -> None:
     )
 
 
-def test_a_phase_that_began_in_the_releases_last_second_is_told_to_the_end_of_that_second(tmp_path: Path) -> None:
+def test_a_phase_that_began_in_the_releases_last_second_is_told_to_the_end_of_that_second(
+    tmp_path: Path,
+) -> None:
     told = _placed(tmp_path)
     told.say("promoted", {"environment": PRODUCTION}, PRODUCTION)
     began = told.now.replace(microsecond=0)
@@ -292,7 +294,9 @@ def test_a_phase_that_began_in_the_releases_last_second_is_told_to_the_end_of_th
     assert (last.name, last.since, last.until) == ("promoted", began, began + timedelta(seconds=1))
 
 
-def test_a_phase_that_goes_on_is_recorded_once_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_phase_that_goes_on_is_recorded_once_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("roundtrip.narrative.client_traffic.COVER_LIMIT_SECONDS", 0.0)
     told = _placed(tmp_path)
     release = _release(told, Home(tmp_path))
