@@ -25,8 +25,11 @@ def release(plan: Plan) -> DAG:
         tags=["roundtrip", "release"],
         params={
             "environment": Param("local", type="string", description="prefix of the environments' names"),
+            # Null, so that the trigger's form asks for none: it takes an empty text for a field left out.
             "fault": Param(
-                "", type="string", description="the fault that the release branch carries, for a drill"
+                None,
+                type=["null", "string"],
+                description="for a drill: the fault that the release branch carries; otherwise left empty",
             ),
         },
     ) as dag:
