@@ -235,8 +235,8 @@ def test_the_stable_version_comes_the_same_way_without_services_it_does_not_run(
 ) -> None:
     platform.lay()
     folder = tmp_path / "stable"
-    commit = make_stable(platform.plan, platform.home, platform.home.repository, folder)
-    assert make_stable(platform.plan, platform.home, platform.home.repository, folder) == commit
+    commit = make_stable(platform.plan, platform.home, platform.home.repository, folder, None)
+    assert make_stable(platform.plan, platform.home, platform.home.repository, folder, None) == commit
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "web-1.0.0.tar.gz",

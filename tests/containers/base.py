@@ -60,16 +60,16 @@ def _write(file: Path) -> None:
     library = Path(sysconfig.get_path("stdlib"))
     extensions = [path for path in library.glob("lib-dynload/*.so") if not LEFT_OUT.fullmatch(path.name)]
     with tarfile.open(file, "w", dereference=True) as tar:
-        _add_folder(tar, "root", 0o700)
-        _add_folder(tar, "tmp", 0o1777)
+        add_folder(tar, "root", 0o700)
+        add_folder(tar, "tmp", 0o1777)
         for name, text in FILES.items():
-            _add_text(tar, name, text)
-        tar.add(shell, "bin/sh", filter=_everybody_reads)
-        tar.add(interpreter, f"usr/local/bin/python{VERSION}", filter=_everybody_reads)
-        _add_link(tar, "usr/local/bin/python3", f"python{VERSION}")
+            add_text(tar, name, text)
+        tar.add(shell, "bin/sh", filter=everybody_reads)
+        tar.add(interpreter, f"usr/local/bin/python{VERSION}", filter=everybody_reads)
+        add_link(tar, "usr/local/bin/python3", f"python{VERSION}")
         tar.add(library, f"usr/local/lib/python{VERSION}", filter=_needed)
         for name, path in linked([interpreter, shell, *extensions]).items():
-            tar.add(path, name, filter=_everybody_reads)
+            tar.add(path, name, filter=everybody_reads)
 
 
 def linked(programs: Iterable[Path]) -> dict[str, Path]:
@@ -89,10 +89,10 @@ def linked(programs: Iterable[Path]) -> dict[str, Path]:
 
 
 def _needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if LEFT_OUT.fullmatch(Path(member.name).name) else _everybody_reads(member)
+    return None if LEFT_OUT.fullmatch(Path(member.name).name) else everybody_reads(member)
 
 
-def _everybody_reads(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def everybody_reads(member: tarfile.TarInfo) -> tarfile.TarInfo:
     """Times stay, or the byte code beside the sources would count as out of date."""
     member.uid = member.gid = 0
     member.uname = member.gname = ""
@@ -100,20 +100,20 @@ def _everybody_reads(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _add_folder(tar: tarfile.TarFile, name: str, mode: int) -> None:
+def add_folder(tar: tarfile.TarFile, name: str, mode: int) -> None:
     member = tarfile.TarInfo(name)
     member.type = tarfile.DIRTYPE
     member.mode = mode
     tar.addfile(member)
 
 
-def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
+def add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(text.encode())
     tar.addfile(member, io.BytesIO(text.encode()))
 
 
-def _add_link(tar: tarfile.TarFile, name: str, to: str) -> None:
+def add_link(tar: tarfile.TarFile, name: str, to: str) -> None:
     member = tarfile.TarInfo(name)
     member.type = tarfile.SYMTYPE
     member.linkname = to

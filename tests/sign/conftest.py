@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from roundtrip import durable
 from roundtrip.build.archive import write_checksums, write_zip
 from roundtrip.forge.git import Git
+from roundtrip.plan.environment import ComposeTargetSettings, Environment
 from roundtrip.release import Release
 from roundtrip.sign.attesting import attest
 from roundtrip.sign.publishing import publish
@@ -34,11 +37,21 @@ def built(
     text: str = "works",
     *,
     bend: Callable[[Path], None] = lambda _: None,
+    images: Mapping[str, str] | None = None,
     **staging: Any,
 ) -> Release:
-    """A release that has been built and staged; `text` is what its services do, `bend` changes the bundles."""
+    """A release that has been built and staged; `text` is what its services do, `bend` changes the bundles.
+
+    With `images`, digests by service, it is one into environments of images.
+    """
     release = platform.release(name)
     folder, version = release.folder / "artefacts", platform.plan.to_version
+    if images is not None:
+        release = replace(release, environments=of_images(release))
+        durable.write_json(folder / "images.json", {"version": version, "images": images})
+        for service, digest in images.items():
+            about = {"service": service, "version": version, "digest": digest}
+            release.ledger.append_once(name, "build.image", f"{service}@{version}", about)
     bundles = make_artefacts(platform, folder, version, text, bend)
     for service, file in bundles.items():
         digest = BundleStore(platform.home.store).put(file)
@@ -49,6 +62,15 @@ def built(
     release.ledger.append_once(name, "build.checksums", "SHA256SUMS", about)
     staged(release, **staging)
     return release
+
+
+def of_images(release: Release) -> dict[str, Environment]:
+    """The release's environments, of images."""
+    settings = ComposeTargetSettings(kind="compose", registry="127.0.0.1:1")
+    return {
+        stage: environment.model_copy(update={"target": settings})
+        for stage, environment in release.environments.items()
+    }
 
 
 def staged(
@@ -77,7 +99,8 @@ def make_artefacts(
         pack(content, Manifest(service, version, ("{python}", "main.py"), "python"), bundles[service])
     bend(folder)
     (folder / "sbom.cdx.json").write_text(json.dumps({"bomFormat": "CycloneDX", "text": text}))
-    inside = [*(file.name for file in bundles.values()), "sbom.cdx.json"]
+    images = [path.name for path in folder.glob("images.json")]
+    inside = [*(file.name for file in bundles.values()), "sbom.cdx.json", *images]
     write_checksums(folder, inside)
     git = Git(platform.home.repository)
     place = folder / f"Tiny_Platform-{version}.zip"

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
 from roundtrip.build.cached import BuildCache, Entry, key_of
 from roundtrip.build.components import licenses, write_sbom
+from roundtrip.build.images.making import build_image, make_stable_images, reproduce_image, write_images
 from roundtrip.build.made import made
 from roundtrip.build.recipe import Recipe, recipe
 from roundtrip.build.scanning import Scans
@@ -28,13 +29,14 @@ from roundtrip.errors import BuildError, PromotionError
 from roundtrip.forge import Forge, open_forge
 from roundtrip.forge.git import Git
 from roundtrip.ledger.ledger import Event
+from roundtrip.plan.environment import ComposeTargetSettings
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.rollout.verdicts import candidate
 from roundtrip.targets.bundles import BundleStore, file_digest, members
 from roundtrip.toolchain.projects import Toolchain
-from roundtrip.verification.published import CHECKSUMS, bundle_name, services_of
+from roundtrip.verification.published import CHECKSUMS, IMAGES, bundle_name, services_of
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ def build_service(release: Release, service: str) -> None:
     _require_same(event, digest, name)
     how = "reused, built before from the same source" if is_reused else f"built in {data['seconds']} s"
     log.info("%s %s: %s, %d bytes, %s", service, of.version, digest, data["size_bytes"], how)
+    build_image(release, service)
 
 
 def reproduce_service(release: Release, service: str) -> None:
@@ -99,6 +102,7 @@ def reproduce_service(release: Release, service: str) -> None:
         "compared for an earlier release of the same source" if was_reproduced else f"in {data['seconds']} s"
     )
     log.info("%s: built twice, the same digest, %s", service, how)
+    reproduce_image(release, service)
 
 
 def sbom(release: Release) -> None:
@@ -133,6 +137,7 @@ def checksums(release: Release) -> None:
     """The zip of all of it, and `SHA256SUMS`."""
     plan, commit = release.plan, candidate(release)
     others = {path: file for each in made(release) for path, file in each.files.items()}
+    write_images(release, artefacts(release))
     file = _zip_and_sums(release.repository, plan, plan.to_version, commit, artefacts(release), others=others)
     for kind, name in (("build.zip", file.name), ("build.checksums", CHECKSUMS)):
         digest = file_digest(artefacts(release) / name)
@@ -141,8 +146,13 @@ def checksums(release: Release) -> None:
     log.info("%s and %s written", file.name, CHECKSUMS)
 
 
-def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
-    """Build the stable version from its tag into `folder`, with SBOM, zip and checksums; its commit."""
+def make_stable(
+    plan: Plan, home: Home, repository: Path, folder: Path, images: ComposeTargetSettings | None
+) -> str:
+    """Build the stable version from its tag into `folder`, with SBOM, zip and checksums; its commit.
+
+    `images`: how its images are made; None: none are.
+    """
     tag = f"refs/tags/{plan.repository.tag_prefix}{plan.from_version}"
     commit = Git(repository).text("rev-parse", f"{tag}^{{commit}}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,6 +166,8 @@ def make_stable(plan: Plan, home: Home, repository: Path, folder: Path) -> str:
     locks, scans = _locks(plan, repository, plan.from_version, commit, []), Scans(home.cache / "scans")
     write_sbom(plan, plan.from_version, folder, folder / SBOM, locks=locks, scans=scans, made=[])
     write_spdx(folder / SBOM, folder / SPDX, changed_at=_changed_at(repository, commit))
+    if images is not None:
+        make_stable_images(plan, repository, commit, folder, images)
     _zip_and_sums(repository, plan, plan.from_version, commit, folder, others={})
     shutil.rmtree(work, ignore_errors=True)
     return commit
@@ -202,7 +214,7 @@ def _zip_and_sums(
 ) -> Path:
     """Write zip and `SHA256SUMS` into `folder`. The zip has sums of its own, of what is in it."""
     bundles = [bundle_name(service, version) for service in services_of(plan, version)]
-    inside = [*bundles, SBOM, SPDX]
+    inside = [*bundles, SBOM, SPDX, *(path.name for path in [folder / IMAGES] if path.exists())]
     file = folder / f"{plan.platform}-{version}{ZIP_ENDING}"
     write_checksums(folder, inside)
     git = Git(repository)

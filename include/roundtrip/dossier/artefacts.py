@@ -7,20 +7,27 @@ from roundtrip.narrative.story import MISSING, Story
 
 
 def bundles(story: Story) -> tuple[Row, ...]:
-    """Every bundle with its digest, and whether a second build gave the same."""
-    again = {e.key: e for e in story.all("build.reproduced")}
+    """Every bundle and image with its digest, and whether a second build gave the same."""
+    return (
+        *_built(story, "build.bundle", "build.reproduced", ""),
+        *_built(story, "build.image", "build.image_reproduced", ", image"),
+    )
+
+
+def _built(story: Story, kind: str, reproduced: str, form: str) -> list[Row]:
+    again = {e.key: e for e in story.all(reproduced)}
     rows = []
-    for event in story.all("build.bundle"):
+    for event in story.all(kind):
         second = again.get(text(event.data, "service"))
         same = "not built again"
         if second is not None:
             same = "same digest" if second.data.get("same") is True else "differs"
             same += ", in an earlier release" if second.data.get("reused") is True else ""
         size = event.data.get("size_bytes")
-        cells = (text(event.data, "service"), text(event.data, "version"), text(event.data, "digest"))
+        cells = (text(event.data, "service") + form, text(event.data, "version"), text(event.data, "digest"))
         shown = f"{size:,}".replace(",", "\u202f") if isinstance(size, int) else MISSING
         rows.append(Row((*cells, shown, same), "bad" if same.startswith("differs") else ""))
-    return tuple(rows)
+    return rows
 
 
 def files(story: Story) -> tuple[Row, ...]:

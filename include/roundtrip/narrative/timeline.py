@@ -97,10 +97,16 @@ def _bundle(e: Event) -> Told:
     return f"Built {_text(e.data, 'service')} {_text(e.data, 'version')}", _text(e.data, "digest"), Tone.PLAIN
 
 
+def _image(e: Event) -> Told:
+    title = f"Built the image of {_text(e.data, 'service')} {_text(e.data, 'version')}"
+    return title, _text(e.data, "digest"), Tone.PLAIN
+
+
 def _reproduced(e: Event) -> Told:
+    what = f"the image of {e.key}" if e.kind == "build.image_reproduced" else str(e.key)
     if e.data.get("same") is True:
-        return f"Built {e.key} again: the same digest", _text(e.data, "second"), Tone.PLAIN
-    return f"Built {e.key} again: another digest", f"{e.data.get('first')}, {e.data.get('second')}", Tone.BAD
+        return f"Built {what} again: the same digest", _text(e.data, "second"), Tone.PLAIN
+    return f"Built {what} again: another digest", f"{e.data.get('first')}, {e.data.get('second')}", Tone.BAD
 
 
 def _by_hour(e: Event) -> Told:
@@ -290,6 +296,8 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "candidate.chosen": _plain("Release candidate chosen", "commit"),
     "build.bundle": _bundle,
     "build.reproduced": _reproduced,
+    "build.image": _image,
+    "build.image_reproduced": _reproduced,
     "build.sbom": _plain("SBOM written", "digest"),
     "build.zip": _plain("Release zip written", "digest"),
     "build.checksums": _plain("Checksums written", "digest"),

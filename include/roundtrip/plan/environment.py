@@ -22,6 +22,22 @@ class LocalTargetSettings(Part):
     kind: Literal["local"]
 
 
+class ImageBuild(Part):
+    """What the engine has to be told to build the platform's Dockerfiles here."""
+
+    arguments: Annotated[
+        dict[Name, dict[str, str]],
+        Field(
+            description="service -> build arguments, where they are not the Dockerfile's own, as for a base from a mirror. "
+            "They stay in the image: no secrets"
+        ),
+    ] = {}
+    network: Annotated[
+        Literal["host", "none"] | None,
+        Field(description="what a line that fetches something is run in; left out: the engine's own default"),
+    ] = None
+
+
 class ComposeTargetSettings(Part):
     """Containers of a Docker Engine: images by digest from a registry, Traefik and a Redis of its own, on loopback."""
 
@@ -39,6 +55,7 @@ class ComposeTargetSettings(Part):
             description="host, port and path that a service's name is put after: <registry>/<service>@sha256:…",
         ),
     ]
+    build: ImageBuild = ImageBuild()
     traefik_image: str = "docker.io/library/traefik:v3.7"
     redis_image: str = "docker.io/library/redis:7-bookworm"
 
@@ -217,3 +234,8 @@ class Environment(Part):
             description="channels that people are told by: 'file' (notifications.jsonl), or of a connection"
         ),
     ] = ["file"]
+
+    @property
+    def form(self) -> Literal["bundle", "image"]:
+        """What of a built service runs here; its digests are those of the ledger's events `build.<form>`."""
+        return "image" if isinstance(self.target, ComposeTargetSettings) else "bundle"

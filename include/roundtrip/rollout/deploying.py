@@ -58,7 +58,7 @@ def converge(release: Release, stage: str, desired: Deployment, token: int, *, h
 
 def new_release(release: Release, stage: str) -> Deployment:
     """The new version alone, as built by this release: all replicas, all traffic."""
-    return _whole(release, stage, release.plan.to_version, built(release))
+    return _whole(release, stage, release.plan.to_version, built(release, stage))
 
 
 def stable_release(release: Release, stage: str, bundles: dict[str, str]) -> Deployment:
@@ -66,15 +66,15 @@ def stable_release(release: Release, stage: str, bundles: dict[str, str]) -> Dep
     return _whole(release, stage, release.plan.from_version, bundles)
 
 
-def built(release: Release) -> dict[str, str]:
-    """Bundle digests of the new version by service, from the ledger. Raises ArtefactError when one is missing."""
-    version = release.plan.to_version
+def built(release: Release, stage: str) -> dict[str, str]:
+    """Digests of the new version by service, from the ledger, in the form that runs at the stage. Raises ArtefactError."""
+    version, form = release.plan.to_version, release.environment(stage).form
     digests: dict[str, str] = {}
     for service in release.plan.services:
-        event = release.ledger.last(release.id, "build.bundle", f"{service}@{version}")
+        event = release.ledger.last(release.id, f"build.{form}", f"{service}@{version}")
         if event is None:
             raise ArtefactError(
-                f"no bundle of {service} {version} was built by this release",
+                f"no {form} of {service} {version} was built by this release",
                 where=f"release {release.id}",
                 remedy="run the build section again",
             )

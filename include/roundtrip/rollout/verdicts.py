@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import product
 
 from roundtrip.errors import PromotionError
 from roundtrip.ledger.ledger import Event
@@ -80,11 +81,13 @@ def require_ready(release: Release) -> None:
     needed += [] if release.is_drill else ["checklist.passed"]
     for kind in needed:
         require_recorded(release, kind)
-    for service in release.plan.services:
-        again = release.ledger.last(release.id, "build.reproduced", service)
+    has_images = any(place.form == "image" for place in release.environments.values())
+    reproduced = ["build.reproduced", *(["build.image_reproduced"] if has_images else [])]
+    for kind, service in product(reproduced, release.plan.services):
+        again = release.ledger.last(release.id, kind, service)
         if again is None or not again.data["same"]:
             raise PromotionError(
-                f"{service}: expected a second build with the same digest, got {again.data if again else 'none'}",
+                f"{kind} {service}: expected a second build with the same digest, got {again.data if again else 'none'}",
                 where=f"release {release.id}",
                 remedy=BY_HAND,
             )

@@ -4,6 +4,7 @@ Rules:
 1. Production and every rollback verify signatures; staging, which comes before signing, verifies the build's checksums.
 2. What is verified is what the store holds under its digest. A bundle missing there is put there from the release. One
    that is damaged there is refused; of the stable version it is replaced, since refusing would bar the only way back.
+   Of images, what runs is what the signed `images.json` names; the engine compares each with its digest as it takes it.
 3. The new version's digests have to be those that this release built and tested.
 4. What was published last under a tag is what has to be there: an older release of the same version, however well
    signed, is refused.
@@ -30,6 +31,7 @@ from roundtrip.verification.published import (
     bundle_name,
     load_public_key,
     read_checksums,
+    read_images,
     services_of,
     verify_listed,
     verify_release,
@@ -45,16 +47,28 @@ def verify_signatures(release: Release, stage: str, version: str) -> dict[str, s
     about = {"environment": environment.name, "version": version}
     with _refusal_recorded(release, about):
         key = load_public_key(release.secrets(environment.signing_connection).get("public_key", ""))
-        digests = verify_release(folder, version, services_of(release.plan, version), key)
+        services = services_of(release.plan, version)
+        digests = bundles = verify_release(folder, version, services, key)
         _require_published_last(release, folder)
+        if environment.form == "image":
+            digests = read_images(folder / "assets", version, services)
         if version == release.plan.to_version:
-            _require_built(release, digests)
+            _require_built(release, "bundle", bundles)
+            _require_built(release, environment.form, digests)
         attested = verify_attestations(folder / "assets", _expected(release, version), key)
-        _require_stored(release, version, digests)
+        if environment.form == "bundle":
+            _require_stored(release, version, digests)
     data = {**about, "by": "signature", "files": digests, "attestations": attested}
     release.ledger.append(release.id, "verify.passed", data)
     and_by = f", and {' and '.join(attested)}" if attested else ""
-    log.info("%s %s: %d bundles verified by signature%s", environment.name, version, len(digests), and_by)
+    log.info(
+        "%s %s: %d %ss verified by signature%s",
+        environment.name,
+        version,
+        len(digests),
+        environment.form,
+        and_by,
+    )
     return digests
 
 
@@ -64,7 +78,7 @@ def require_placed(release: Release, stage: str, deployment: Deployment, version
     environment = release.environment(stage).name
     with _refusal_recorded(release, {"environment": environment, "version": version}):
         for placement in deployment.placements:
-            expected = digests.get(placement.service, "no bundle")
+            expected = digests.get(placement.service, "none")
             if placement.version == version and placement.bundle != expected:
                 raise ArtefactError(
                     f"{placement.service} {version}: expected {expected}, which is signed, got {placement.bundle}",
@@ -75,9 +89,9 @@ def require_placed(release: Release, stage: str, deployment: Deployment, version
 
 def verify_checksums(release: Release, stage: str) -> dict[str, str]:
     """Digests by service of what this release built, as its checksums say. Raises ArtefactError."""
-    environment, version = release.environment(stage).name, release.plan.to_version
+    environment, version = release.environment(stage), release.plan.to_version
     folder = release.folder / "artefacts"
-    about = {"environment": environment, "version": version}
+    about = {"environment": environment.name, "version": version}
     with _refusal_recorded(release, about):
         recorded = release.ledger.last(release.id, "build.checksums")
         got = file_digest(folder / CHECKSUMS) if (folder / CHECKSUMS).is_file() else "none"
@@ -91,9 +105,12 @@ def verify_checksums(release: Release, stage: str) -> dict[str, str]:
         digests = {
             service: listed.get(bundle_name(service, version), "none") for service in release.plan.services
         }
-        _require_built(release, digests)
+        _require_built(release, "bundle", digests)
+        if environment.form == "image":
+            digests = read_images(folder, version, release.plan.services)
+            _require_built(release, "image", digests)
     release.ledger.append(release.id, "verify.passed", {**about, "by": "checksums", "files": digests})
-    log.info("%s %s: %d bundles verified by checksum", environment, version, len(digests))
+    log.info("%s %s: %d %ss verified by checksum", environment.name, version, len(digests), environment.form)
     return digests
 
 
@@ -114,13 +131,13 @@ def _expected(release: Release, version: str) -> Expected:
     return Expected(release.plan, version, str(chosen.data["commit"]) if chosen else "none", now)
 
 
-def _require_built(release: Release, digests: dict[str, str]) -> None:
+def _require_built(release: Release, form: str, digests: dict[str, str]) -> None:
     for service, digest in digests.items():
         key = f"{service}@{release.plan.to_version}"
-        event = release.ledger.last(release.id, "build.bundle", key)
+        event = release.ledger.last(release.id, f"build.{form}", key)
         if event is None or event.data["digest"] != digest:
             raise ArtefactError(
-                f"{service}: expected {event.data['digest'] if event else 'a bundle built by this release'}, got {digest}",
+                f"{service}: expected {event.data['digest'] if event else f'{form} built by this release'}, got {digest}",
                 where=f"release {release.id}",
                 remedy="what was tested is not what was signed; it is not deployed",
             )

@@ -35,11 +35,14 @@ from roundtrip.plan.model import Plan
 from roundtrip.targets.bundles import MANIFEST, file_digest
 
 CHECKSUMS = "SHA256SUMS"
+IMAGES = "images.json"
+"""digests of the services' images in the registry; a release that goes to no environment of images has none"""
 BUNDLE_ENDING = ".tar.gz"
 MOST_MANIFEST_BYTES = 1024**2
 NOT_SIGNED = "its signature is not by the trusted key, or not over this content"
 WHERE, REMEDY = "signing connection", "set public_key in its extra to the PEM of cosign.pub"
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)")
 """A line of sha256sum. The name has no folder, so it cannot lead out of the release."""
 
@@ -64,6 +67,32 @@ def verify_release(
         digests[service] = listed[name]
     if not digests:
         raise refused(assets, "expected bundles, got none")
+    return digests
+
+
+def read_images(folder: Path, version: str, services: Iterable[str]) -> dict[str, str]:
+    """Digest of each service's image, as `images.json` says, which `SHA256SUMS` has to name. Raises ArtefactError.
+
+    Believed is what was verified before: by its signature, or by the checksums of the build.
+    """
+    file = folder / IMAGES
+    if IMAGES not in read_checksums(folder / CHECKSUMS):
+        raise ArtefactError(
+            f"{IMAGES} is not named in {CHECKSUMS}: this release has no images",
+            where=str(folder),
+            remedy="release it to an environment of images; a stable version that was published without them is published "
+            "again once its folder is removed",
+        )
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        of, digests = data["version"], {service: data["images"][service] for service in services}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise refused(file, f"cannot be read: {error}") from error
+    if of != version:
+        raise refused(file, f"is of version {of}, expected {version}")
+    for service, digest in digests.items():
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise refused(file, f"{service}: expected a sha256 digest, got {str(digest)[:80]!r}")
     return digests
 
 

@@ -4,4 +4,5 @@
 2. `building`: the engine builds the Dockerfile; what it has made is exported.
 3. `canonical`: what the moment of the build has left in there is taken out.
 4. `publishing`: the engine takes that back and pushes it to the registry, which names it by its digest.
+5. `making`: the steps of a release that do all of this, and what they write into the ledger.
 """

@@ -52,6 +52,8 @@ class ImageRecipe:
     labels: Mapping[str, str]
     changed_at: int
     """seconds since 1970: no time in the image is later"""
+    network: str | None = None
+    """of the engine, for lines that fetch something; None: its own default"""
 
     @property
     def name(self) -> str:
@@ -134,6 +136,7 @@ def _lines(client: DockerClient, of: ImageRecipe, *, fresh: bool) -> Iterator[di
                 target=of.target or "",
                 buildargs=dict(of.arguments),
                 labels=dict(of.labels),
+                network_mode=of.network,
                 nocache=fresh,
                 rm=True,
                 forcerm=True,
