@@ -15,7 +15,7 @@ from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.release import Release, no_authorization
-from roundtrip.targets import open_target, require_kind
+from roundtrip.targets import open_target
 from roundtrip.targets.protocol import SecretsSource
 
 INCLUDE = Path(__file__).resolve().parents[2] / "include"
@@ -45,7 +45,6 @@ def environments(prefix: str) -> dict[str, Environment]:
         stage: load_environment(INCLUDE / "environments" / f"{prefix}_{stage}.yaml") for stage in STAGES
     }
     for stage, environment in loaded.items():
-        require_kind(environment)
         if environment.stage != stage:
             raise PlanError(
                 f"stage: expected {stage}, got {environment.stage}",

@@ -277,8 +277,9 @@ def _set_up(root: Path, ledger: Path, disks: Mapping[str, Disk | None], clock: C
     names = plan.repository
     _git(home.repository, "branch", "--force", names.release_branch, commit)
     _git(home.repository, "tag", "--force", f"{names.tag_prefix}{plan.to_version}", commit)
-    bundles = {plan.from_version: publish_stable(machine)}
-    bundles[plan.to_version] = publish_stable(Machine(home, _after(plan), environments, print))
+    bundles = {plan.from_version: publish_stable(machine)["production"]}
+    after = publish_stable(Machine(home, _after(plan), environments, print))
+    bundles[plan.to_version] = after["production"]
     repository = root / "platform" / "before.git"
     shutil.rmtree(repository, ignore_errors=True)
     shutil.copytree(home.repository, repository)

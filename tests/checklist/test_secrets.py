@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -60,9 +61,19 @@ def test_a_secret_may_be_named_in_the_environment_file_as_a_placeholder(world: W
     assert stop.endswith("REDIS_URL needs REDIS_PASSWORD, which is missing")
 
 
-def in_production(world: World, configuration: dict[str, str]) -> None:
+def test_the_host_of_redis_is_filled_in_where_services_have_a_network_of_their_own(world: World) -> None:
+    world.secrets["tiny_production"] = {"REDIS_PASSWORD": PLANTED}
+    configuration = {"DEPLOY_ENV": "production", "REDIS_URL": "redis://:{redis_password}@{redis_host}:6379/0"}
+    in_production(world, configuration)
+    [stop] = [stop for stop in secrets(world) if "tiny_production" in stop]
+    assert stop.endswith("REDIS_URL needs REDIS_HOST, which is missing")
+    in_production(world, configuration, target={"kind": "compose", "registry": "127.0.0.1:1"})
+    assert secrets(world) == []
+
+
+def in_production(world: World, configuration: dict[str, str], **more: Any) -> None:
     places = world.release.environments | {
-        "production": environment("production", configuration=configuration)
+        "production": environment("production", configuration=configuration, **more)
     }
     world.release = dataclasses.replace(world.release, environments=places)
 

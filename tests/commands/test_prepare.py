@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from roundtrip.commands import prepare
 from roundtrip.commands.prepare import Machine
 from roundtrip.embedded.secrets import make_secrets
 from roundtrip.sign.keys import new_keys
+from roundtrip.targets.local.instances import Instance
 from roundtrip.toolchain.projects import Toolchain
 from tests.commands.conftest import SimulatedMachine
 
@@ -29,7 +31,8 @@ def place(machine: Machine, stage: str) -> None:
     """An instance that is placed and does not run, as after a power cut."""
     folder: Path = machine.home.environment(machine.environments[stage].name) / "instances"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "api-1.1.0-1.json").write_text(json.dumps({}))
+    placed = Instance("api", "1.1.0", 1, "sha256:b", "hmac-sha256:c", 20_001, "/healthz", None)
+    (folder / f"{placed.name}.json").write_text(json.dumps(asdict(placed)))
 
 
 def test_an_environment_that_nobody_acted_on_is_the_preparations(local: Machine) -> None:

@@ -54,6 +54,8 @@ def test_the_plans_and_environments_of_the_project_load() -> None:
     environments = [load_environment(file) for file in sorted((INCLUDE / "environments").glob("*.yaml"))]
     assert [plan.name for plan in plans] == ["top_tier_trading_1_1_0"]
     assert [(e.name, e.stage) for e in environments] == [
+        ("compose_production", "production"),
+        ("compose_staging", "staging"),
         ("local_production", "production"),
         ("local_staging", "staging"),
     ]

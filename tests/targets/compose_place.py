@@ -19,7 +19,7 @@ from tests.targets.images import Images
 from tests.targets.place import Place, environment
 
 HEALTHY_LIMIT_SECONDS = 10
-"""An engine asks for a container's health once a second, with a process of its own."""
+"""A container's health is asked for by a process of its own."""
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,9 @@ import docker
 import httpx
 import pytest
 
-from roundtrip.errors import HostError, PlanError, TargetError
+from roundtrip.errors import HostError, TargetError
 from roundtrip.plan.deployment import Deployment, pulled
 from roundtrip.plan.environment import ComposeTargetSettings
-from roundtrip.targets import require_kind
 from roundtrip.targets.compose.target import ComposeTarget
 from tests.containers.fixtures import *  # noqa: F403 - the engine, the registry and the base image
 from tests.targets.compose_place import compose, standing  # noqa: F401 - its own place instead of the local one
@@ -124,11 +123,6 @@ def test_an_engine_that_does_not_answer_is_named(place: Place) -> None:
         HostError, match=r"the Docker Engine does not answer: .* at unix:///nowhere/docker\.sock"
     ):
         target_with(place, engine="unix:///nowhere/docker.sock").observe()
-
-
-def test_no_release_is_let_there_yet(place: Place) -> None:
-    with pytest.raises(PlanError, match="no release can go to a target 'compose' yet, known: local"):
-        require_kind(place.environment)
 
 
 def test_no_secret_is_in_a_label_or_an_argument(place: Place, docker_client: docker.DockerClient) -> None:

@@ -28,6 +28,8 @@ PLACES = {
     "release": "1.0.0",
 }
 """Placeholder -> a value of the form that a target fills in."""
+PLACES_OF_IMAGES = {**PLACES, "redis_host": "redis"}
+"""where services run in a network of their own"""
 
 
 def inspect_variables(release: Release) -> tuple[list[Finding], dict[str, list[str]]]:
@@ -50,8 +52,12 @@ def judge(plan: Plan, environment: Environment, secrets: Mapping[str, str]) -> I
     """What is wrong with the variables of one environment."""
     for name in sorted(_read_by_services(plan)):
         text = environment.configuration.get(name)
-        filled_in = _filled_in(text, secrets) if text is not None else None
-        if plan.variables[name].secret and filled_in is not None and filled_in == _filled_in(text or "", {}):
+        filled_in = _filled_in(text, environment, secrets) if text is not None else None
+        if (
+            plan.variables[name].secret
+            and filled_in is not None
+            and filled_in == _filled_in(text or "", environment, {})
+        ):
             yield Finding(
                 f"{name} is a secret and stands in the environment file",
                 f"environment {environment.name}",
@@ -83,9 +89,10 @@ def _problem(name: str, variable: Variable, value: str | None) -> str | None:
     return None
 
 
-def _filled_in(text: str, secrets: Mapping[str, str]) -> str:
+def _filled_in(text: str, environment: Environment, secrets: Mapping[str, str]) -> str:
     """`text` with what a target would fill in: its places, and secrets by their name in small letters."""
-    values = {**PLACES, **{name.lower(): value for name, value in secrets.items()}}
+    places = PLACES_OF_IMAGES if environment.form == "image" else PLACES
+    values = {**places, **{name.lower(): value for name, value in secrets.items()}}
     return re.sub(r"\{([a-z_]+)\}", lambda match: values.get(match[1], match[0]), text)
 
 

@@ -16,17 +16,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import make_url
 
 from roundtrip.build.artefacts import make_stable
+from roundtrip.build.images.making import images_of
 from roundtrip.embedded.airflow import EmbeddedAirflow
 from roundtrip.embedded.secrets import local_secrets, make_secrets
 from roundtrip.errors import LedgerError, PlanError, TargetError
 from roundtrip.forge import lay_platform
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.deployment import whole
-from roundtrip.plan.environment import Environment
+from roundtrip.plan.environment import ComposeTargetSettings, Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan
@@ -37,13 +39,20 @@ from roundtrip.sign.publishing import publish_folder
 from roundtrip.sign.signing import sign_folder
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, with_variable
-from roundtrip.targets import require_kind
+from roundtrip.targets import open_target
 from roundtrip.targets.bundles import BundleStore
-from roundtrip.targets.local.target import LocalTarget
+from roundtrip.targets.compose.infrastructure import ComposeInfrastructure
+from roundtrip.targets.target import LoopbackTarget
 from roundtrip.toolchain.projects import COMMAND_OF
 from roundtrip.traffic.rate import traffic_folder
 from roundtrip.verification.attestations import Expected, verify_attestations
-from roundtrip.verification.published import bundle_name, load_public_key, services_of, verify_release
+from roundtrip.verification.published import (
+    bundle_name,
+    load_public_key,
+    read_images,
+    services_of,
+    verify_release,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 INCLUDE = ROOT / "include"
@@ -80,8 +89,17 @@ class Machine:
         """The environment of `staging` or `production`."""
         return self.environments[stage]
 
-    def target(self, stage: str) -> LocalTarget:
-        return LocalTarget(self.environments[stage], self.plan, self.home, self.secrets)
+    def target(self, stage: str) -> LoopbackTarget[Any]:
+        """The environment of `staging` or `production`. Raises PlanError for one that is not on this machine."""
+        environment = self.environments[stage]
+        opened = open_target(environment, self.plan, self.home, self.secrets)
+        if not isinstance(opened, LoopbackTarget):
+            raise PlanError(
+                f"target.kind: {environment.target.kind} is not on this machine",
+                where=f"environment {environment.name}",
+                remedy="release to it from Airflow",
+            )
+        return opened
 
     def release(self, release_id: str) -> Release:
         """A release on this machine, as its tasks are given it."""
@@ -126,8 +144,7 @@ def open_machine(plan: str, prefix: str, say: Say) -> Machine:
         )
     files = {stage: INCLUDE / "environments" / f"{prefix}_{stage}.yaml" for stage in STAGES}
     environments = {stage: load_environment(file) for stage, file in files.items()}
-    for environment in environments.values():
-        require_kind(environment)
+    images_of(environments)
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Machine(home, load_plan(path), environments, say)
 
@@ -163,8 +180,8 @@ def lay(machine: Machine, fault: str) -> None:
     )
 
 
-def publish_stable(machine: Machine) -> dict[str, str]:
-    """The stable version's digests by service; built, signed and published when it was not yet."""
+def publish_stable(machine: Machine) -> dict[str, dict[str, str]]:
+    """The stable version's digests by stage and service; built, signed and published when it was not yet."""
     plan, home = machine.plan, machine.home
     folder = home.releases / f"{plan.repository.tag_prefix}{plan.from_version}"
     connection = machine.environment("production").signing_connection
@@ -172,7 +189,7 @@ def publish_stable(machine: Machine) -> dict[str, str]:
     if not folder.exists():
         machine.say(f"building {plan.from_version}, once")
         made = home.root / "platform" / f"making-{plan.from_version}"
-        commit = make_stable(plan, home, home.repository, made)
+        commit = make_stable(plan, home, home.repository, made, images_of(machine.environments))
         key = signing_key(secrets, connection)
         sign_folder(made, key)
         tag = f"refs/tags/{plan.repository.tag_prefix}{plan.from_version}"
@@ -185,7 +202,10 @@ def publish_stable(machine: Machine) -> dict[str, str]:
     for service, digest in digests.items():
         if not store.path(digest).exists():
             store.put(folder / "assets" / bundle_name(service, plan.from_version))
-    return digests
+    return {
+        stage: read_images(folder / "assets", version, digests) if place.form == "image" else digests
+        for stage, place in machine.environments.items()
+    }
 
 
 def wake_environments(machine: Machine) -> None:
@@ -196,14 +216,14 @@ def wake_environments(machine: Machine) -> None:
             infrastructure.up()
 
 
-def start_environments(machine: Machine, bundles: Mapping[str, str]) -> None:
+def start_environments(machine: Machine, stable: Mapping[str, Mapping[str, str]]) -> None:
     """Both environments up, at the stable version unless a release acted on them; their traffic runs."""
     for stage in STAGES:
         target, environment = machine.target(stage), machine.environment(stage)
         addresses = target.infrastructure.up()
         if _is_ours(machine, stage):
             version = machine.plan.from_version
-            desired = whole(version, machine.plan, bundles, target.configurations(version))
+            desired = whole(version, machine.plan, stable[stage], target.configurations(version))
             token = machine.ledger.take_token(environment.name, release=SETUP, holder="prepare")
             target.converge(desired, token)
         else:
@@ -233,30 +253,38 @@ def stop_everything(home: Home) -> None:
     """End every process that was started for this state folder, whatever plans and environments it has."""
     # Airflow first: it would go on acting on environments that are going away.
     EmbeddedAirflow(home, ROOT).down()
-    for folder in sorted(home.root.glob("environments/*/supervisor")):
-        Daemon(folder).stop()
+    environments = sorted(home.root.glob("environments/*"))
+    for folder in environments:
+        Daemon(folder / "supervisor").stop()
     end_leftovers([with_variable(COMMAND_OF, str(home.cache))], where=str(home.root))
+    for folder in environments:  # last: an engine that does not answer keeps nothing else from being ended
+        _stop_containers(home, folder.name)
+
+
+def _stop_containers(home: Home, name: str) -> None:
+    """Of an environment of that name, if it has any; they stay, and `up` starts them again."""
+    file = INCLUDE / "environments" / f"{name}.yaml"
+    environment = load_environment(file) if file.exists() else None
+    if environment is not None and isinstance(environment.target, ComposeTargetSettings):
+        folder = home.environment(name)
+        ComposeInfrastructure(folder, environment, environment.target, local_secrets(home)).down()
 
 
 def _is_ours(machine: Machine, stage: str) -> bool:
     """Whether nobody but this preparation has acted on the environment, or nothing is placed there at all."""
     name = machine.environment(stage).name
     taken = [e for e in machine.ledger.events(kind="token.taken") if e.data["environment"] == name]
-    return not taken or taken[-1].release == SETUP or not _instances(machine.target(stage))
+    return not taken or taken[-1].release == SETUP or not machine.target(stage).instances()
 
 
-def _instances(target: LocalTarget) -> list[str]:
-    return sorted(path.stem for path in target.infrastructure.folder.glob("instances/*.json"))
-
-
-def _wait_awake(target: LocalTarget) -> None:
+def _wait_awake(target: LoopbackTarget[Any]) -> None:
     """Until every instance that is placed counts; one that never does is for the next release or a person to judge."""
     deadline = time.monotonic() + AWAKE_LIMIT_SECONDS
-    while _counted(target) < len(_instances(target)) and time.monotonic() < deadline:
+    while _counted(target) < target.instances() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
 
 
-def _counted(target: LocalTarget) -> int:
+def _counted(target: LoopbackTarget[Any]) -> int:
     try:
         return sum(placement.replicas for placement in target.observe().placements)
     except TargetError:

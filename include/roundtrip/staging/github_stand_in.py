@@ -192,8 +192,9 @@ class StandIn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve on loopback until SIGTERM."""
+    """Serve on loopback, or where containers reach this machine, until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m roundtrip.staging.github_stand_in")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args(arguments)
     try:
@@ -204,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return os.EX_CONFIG
     # No access log: the codes are in its addresses.
-    uvicorn.run(stand_in.app(), host="127.0.0.1", port=options.port, access_log=False, log_level="warning")
+    uvicorn.run(stand_in.app(), host=options.host, port=options.port, access_log=False, log_level="warning")
     return 0
 
 

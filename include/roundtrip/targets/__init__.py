@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from roundtrip.errors import PlanError
 from roundtrip.plan.environment import Environment
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
@@ -30,21 +29,8 @@ KINDS: dict[str, Callable[[Environment, Plan, Home, SecretsSource], Target]] = {
     "local": _local,
     "compose": _compose,
 }
-RELEASED = ("local",)
-"""Kinds that a release can go to. What `compose` lacks is a build section that makes its images."""
 
 
 def open_target(environment: Environment, plan: Plan, home: Home, secrets: SecretsSource) -> Target:
     """The target of an environment."""
     return KINDS[environment.target.kind](environment, plan, home, secrets)
-
-
-def require_kind(environment: Environment) -> None:
-    """Raises PlanError for a kind that a release cannot go to."""
-    kind = environment.target.kind
-    if kind not in RELEASED:
-        raise PlanError(
-            f"target.kind: no release can go to a target '{kind}' yet, known: {', '.join(RELEASED)}",
-            where=f"environment {environment.name}",
-            remedy="correct the key 'target.kind'",
-        )

@@ -3,6 +3,7 @@ supervisor of processes of ours beside it, the watchdog among them."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,18 +12,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from roundtrip import durable
 from roundtrip.errors import HostError
 from roundtrip.plan.environment import Environment
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
 from roundtrip.targets.ports import Ports, read_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
-from roundtrip.targets.servers import redis_password
+from roundtrip.targets.servers import configured, redis_password
 
 INCLUDE = Path(__file__).resolve().parents[2]
 """where this package is imported from"""
 ALONE_LIMIT_SECONDS = 120
 POLL_SECONDS = 0.05
+GITHUB = "{github}"
 
 
 class LoopbackInfrastructure:
@@ -33,6 +36,17 @@ class LoopbackInfrastructure:
         self.environment = environment
         self._secrets = secrets
         self.daemon = Daemon(folder / "supervisor")
+
+    def up(self) -> Addresses:
+        """Start what is missing and wait until it answers. Raises HostError, TargetError, SecretError."""
+        raise NotImplementedError
+
+    def down(self) -> None:
+        """End all of it; its data stays."""
+        raise NotImplementedError
+
+    def is_up(self) -> bool:
+        raise NotImplementedError
 
     def revive(self) -> None:
         """Have what was up before up again, without a secret. Raises HostError, TargetError when it never was."""
@@ -74,6 +88,28 @@ class LoopbackInfrastructure:
         """It has no secret, and looks after whatever release stands here."""
         command = [sys.executable, "-m", "roundtrip.watchdog", str(self.folder)]
         return Program("watchdog", command, self.folder, {"PYTHONPATH": str(INCLUDE)}, priority=4)
+
+    def _needs_github(self) -> bool:
+        return any(GITHUB in value for value in self.environment.configuration.values())
+
+    def _github(self, host: str, port: int) -> Program:
+        """The stand-in is a program of its own; its client id and secret come by a private file."""
+        secrets = self._secrets(self.environment.secrets_connection)
+        values = {
+            name: {"text": "{value}", "secrets": {"value": secrets[name]}}
+            for name in ("GITHUB_ID", "GITHUB_SECRET")
+            if name in secrets
+        }
+        file = self.folder / "github.json"
+        written = configured(file, json.dumps(values, sort_keys=True))
+        durable.write_json(self.folder / "places.json", self.places())
+        launch = [sys.executable, "-m", "roundtrip.targets.local.launch"]
+        files = [str(file), str(self.folder / "places.json")]
+        stand_in = [sys.executable, "-m", "roundtrip.staging.github_stand_in"]
+        stand_in += ["--host", host, "--port", str(port)]
+        python = {"PYTHONPATH": str(INCLUDE), "SERVICE_PYTHONPATH": str(INCLUDE)}
+        command = [*launch, *files, *stand_in]
+        return Program("github-stand-in", command, self.folder, {**python, **written}, priority=3)
 
     def _start_daemon(self) -> None:
         """With all that it was given before."""

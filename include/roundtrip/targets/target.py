@@ -9,6 +9,7 @@ from roundtrip.plan.deployment import Deployment
 from roundtrip.targets import routing
 from roundtrip.targets.configuration import Configurations
 from roundtrip.targets.converging import Converge, Parts, observe
+from roundtrip.targets.infrastructure import LoopbackInfrastructure
 from roundtrip.targets.instances import InstanceT
 from roundtrip.targets.protocol import Addresses, Progress
 
@@ -29,6 +30,22 @@ class LoopbackTarget(Generic[InstanceT]):
     def converge(self, desired: Deployment, token: int, progress: Progress = lambda _: None) -> Deployment:
         """Bring it to `desired`. Needs no secret. Raises StaleTokenError, ArtefactError, TargetError, HostError."""
         return Converge(self._parts, desired, token, progress).run()
+
+    @property
+    def infrastructure(self) -> LoopbackInfrastructure:
+        return self._parts.infrastructure
+
+    def instances(self) -> int:
+        """How many have been placed, whatever became of them since. Raises HostError."""
+        return len(self._parts.instances.all())
+
+    def variables(self, version: str) -> dict[str, dict[str, str]]:
+        """What each service of `version` is given here, secrets among it; never recorded. Raises SecretError, TargetError."""
+        places = self._parts.infrastructure.places()
+        digests = self._configurations.digests(version, places)
+        return {
+            service: self._configurations.variables(digest, places) for service, digest in digests.items()
+        }
 
     def routes(self) -> Mapping[str, str]:
         """From Traefik's API. Raises TargetError."""

@@ -36,6 +36,8 @@ UP = ("running", "restarting", "paused")
 NEVER_UP = ("created", "dead", "removing")
 """states of a container that was never started, or that its engine could not make whole or remove"""
 PROJECT = "com.docker.compose.project"
+GONE = (404, 409)
+"""the engine's answers about a container that is no more, or does not run any more"""
 STOPS_AT_ONCE = 16
 LAST_LINES = 5
 ID_LETTERS = 12
@@ -95,9 +97,11 @@ class Containers:
         return self._those(status=["running"])
 
     def healthy(self, among: Collection[ContainerInstance] | None = None) -> list[ContainerInstance]:
-        """Those that run and whose health check was right the last time."""
-        found = self._those(status=["running"], health=["healthy"])
-        return found if among is None else [i for i in found if i in set(among)]
+        """Those that run and whose health check was right the last time; before the first time it is run here."""
+        found = self._those(status=["running"], health=["healthy", "starting"])
+        asked = set(self._those(status=["running"], health=["healthy"]))
+        of_these = found if among is None else [i for i in found if i in set(among)]
+        return [i for i in of_these if i in asked or self._is_well(i)]
 
     def lost(self) -> list[ContainerInstance]:
         """What the engine could not make whole, start or remove."""
@@ -185,6 +189,21 @@ class Containers:
                 return self._client.containers.get(identity)
             except NotFound:
                 return None
+
+    def _is_well(self, instance: ContainerInstance) -> bool:
+        """Run its health check once, as the engine does (its API, HealthConfig)."""
+        from docker.errors import APIError
+
+        with asking(instance.name):
+            try:
+                container = self._client.containers.get(instance.id)
+                kind, *test = container.attrs["Config"]["Healthcheck"]["Test"]
+                command = ["/bin/sh", "-c", *test] if kind == "CMD-SHELL" else test
+                return container.exec_run(command).exit_code == 0
+            except APIError as error:
+                if error.status_code not in GONE:
+                    raise
+                return False
 
     def _remove(self, identity: str) -> None:
         container = self._container(identity)

@@ -6,7 +6,8 @@ Rules:
 2. `revive` brings up what was up before, without asking for a secret: a gate that pulls traffic has none.
 3. Redis syncs every write, and accepts every password it was ever given, so that a rollback may go back to the
    configuration of before a rotation.
-4. The watchdog is a process, not a container: it needs no image, and has the engine's socket as whoever releases has.
+4. The watchdog is a process, not a container: it needs no image, and has the engine's socket as whoever releases has. So is
+   the stand-in for GitHub, at the gateway of the environment's network: the one address that browser and service both reach.
 5. What is published is on loopback only. Secrets are in files that only their owner reads, never in an argument list.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roundtrip import durable
-from roundtrip.errors import HostError
+from roundtrip.errors import HostError, TargetError
 from roundtrip.plan.environment import ComposeTargetSettings, Environment
 from roundtrip.targets.answering import answers, redis_answers
 from roundtrip.targets.compose.engine import asking, connect
@@ -95,6 +96,8 @@ class ComposeInfrastructure(LoopbackInfrastructure):
             self._start_stopped()
             self._start_daemon()
             self.daemon.put(self._watchdog())
+            if self._needs_github():
+                self.daemon.put(self._github(self._gateway(), ports.github))
             self._wait(
                 {**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)},
                 limit_seconds=READY_LIMIT_SECONDS,
@@ -138,7 +141,21 @@ class ComposeInfrastructure(LoopbackInfrastructure):
             "internal": f"http://{self.proxy}:{INSIDE['internal']}",
             "redis_host": self.redis,
             "redis_port": str(REDIS_PORT),
+            "github": f"http://{self._gateway()}:{self.ports().github}",
         }
+
+    def _gateway(self) -> str:
+        """Where containers reach a process of this machine, and it reaches itself. Raises HostError, TargetError."""
+        with asking(self.engine):
+            found = self.client.networks.list(names=[f"^{self.name}$"])
+        given = [one["Gateway"] for network in found for one in network.attrs["IPAM"]["Config"] or ()]
+        if not given:
+            raise TargetError(
+                f"its network {self.name} has no gateway",
+                where=self.environment.name,
+                remedy="./roundtrip up makes it",
+            )
+        return str(given[0])
 
     @cached_property
     def client(self) -> DockerClient:
@@ -217,10 +234,14 @@ class ComposeInfrastructure(LoopbackInfrastructure):
 
     def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
         """How each shows that it is there, without a secret."""
-        return {
+        asked: dict[str, Callable[[], bool]] = {
             "redis": lambda: redis_answers(ports.redis, None),
             "traefik": lambda: answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
         }
+        if self._needs_github():
+            stand_in = f"http://{self._gateway()}:{ports.github}/"
+            asked["github-stand-in"] = lambda: answers(stand_in)
+        return asked
 
     def _no_answer(self, name: str, seconds: float) -> HostError:
         return HostError(

@@ -38,8 +38,9 @@ INSIDE_HOST = "0.0.0.0"  # noqa: S104 - of the container
 INSIDE_PORT = 8000
 MOUNTED = "/run/roundtrip"
 """where a container finds what is mounted for it"""
-HEALTH: Mapping[str, Any] = {"interval": "1s", "timeout": "3s", "retries": 3, "start_period": "60s"}
-"""how often the image's own health check is run"""
+HEALTH: Mapping[str, Any] = {"interval": "5s", "timeout": "3s", "retries": 3, "start_period": "60s"}
+"""how often the engine runs the image's own health check: a process in each container, which a second's interval would fill two
+processors with. The first one comes after an interval; until then it is run by `Containers.healthy`."""
 NOT_OF_THE_PLATFORM = ("build", "container_name", "depends_on", "env_file", "links", "network_mode")
 """of its section: an environment's own, or another service's, which is not in this set"""
 

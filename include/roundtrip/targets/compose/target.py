@@ -34,15 +34,15 @@ class ComposeTarget(LoopbackTarget[ContainerInstance]):
         if not isinstance(settings, ComposeTargetSettings):
             raise RuntimeError(f"{environment.name} is of kind {settings.kind}")
         folder = home.environment(environment.name)
-        self.infrastructure = ComposeInfrastructure(folder, environment, settings, secrets)
+        infrastructure = ComposeInfrastructure(folder, environment, settings, secrets)
         configurations = Configurations(folder / "configurations", plan, environment, secrets)
-        self._instances = Containers(self.infrastructure, settings.registry, configurations)
+        self._instances = Containers(infrastructure, settings.registry, configurations)
         parts = Parts(
             plan=plan,
-            infrastructure=self.infrastructure,
+            infrastructure=infrastructure,
             fence=Fence(folder),
             instances=self._instances,
-            flags=Flags(self.infrastructure.flags_file, mode=FLAGS_MODE),
+            flags=Flags(infrastructure.flags_file, mode=FLAGS_MODE),
             healthy_limit_seconds=healthy_limit_seconds,
         )
         super().__init__(parts, configurations)

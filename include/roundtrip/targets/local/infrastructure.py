@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from roundtrip.errors import HostError
 from roundtrip.supervision.daemon import Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
 from roundtrip.targets.answering import answers, redis_answers
-from roundtrip.targets.infrastructure import INCLUDE, LoopbackInfrastructure
+from roundtrip.targets.infrastructure import LoopbackInfrastructure
 from roundtrip.targets.local.instances import Instances
 from roundtrip.targets.ports import Ports, choose_ports, free_ports
 from roundtrip.targets.programs import brought
@@ -36,7 +35,6 @@ READY_LIMIT_SECONDS = 20
 AGAIN_LIMIT_SECONDS = 30
 """for the instances that ran before a power cut"""
 POLL_SECONDS = 0.05
-GITHUB = "{github}"
 
 
 class LocalInfrastructure(LoopbackInfrastructure):
@@ -97,7 +95,7 @@ class LocalInfrastructure(LoopbackInfrastructure):
     def _programs(self, ports: Ports) -> list[Program]:
         """What has to run, its configuration files written. A changed file changes the program, so it is replaced."""
         programs = [self._redis(ports), self._traefik(ports), self._watchdog()]
-        return [*programs, self._github(ports)] if self._needs_github() else programs
+        return [*programs, self._github("127.0.0.1", ports.github)] if self._needs_github() else programs
 
     def _redis(self, ports: Ports) -> Program:
         folder = self.folder / "redis"
@@ -119,26 +117,6 @@ class LocalInfrastructure(LoopbackInfrastructure):
         written = configured(file, traefik_configuration(entry_points, str(routes)))
         command = [str(brought("traefik")), f"--configfile={file}"]
         return Program("traefik", command, routes.parent, written, priority=2)
-
-    def _github(self, ports: Ports) -> Program:
-        """The stand-in is a program of its own; its client id and secret come by a private file."""
-        secrets = self._secrets(self.environment.secrets_connection)
-        values = {
-            name: {"text": "{value}", "secrets": {"value": secrets[name]}}
-            for name in ("GITHUB_ID", "GITHUB_SECRET")
-            if name in secrets
-        }
-        file = self.folder / "github.json"
-        written = configured(file, json.dumps(values, sort_keys=True))
-        launch = [sys.executable, "-m", "roundtrip.targets.local.launch"]
-        files = [str(file), str(self.folder / "places.json")]
-        stand_in = [sys.executable, "-m", "roundtrip.staging.github_stand_in", "--port", str(ports.github)]
-        python = {"PYTHONPATH": str(INCLUDE), "SERVICE_PYTHONPATH": str(INCLUDE)}
-        command = [*launch, *files, *stand_in]
-        return Program("github-stand-in", command, self.folder, {**python, **written}, priority=3)
-
-    def _needs_github(self) -> bool:
-        return any(GITHUB in value for value in self.environment.configuration.values())
 
     def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
         """How each program shows that it is there, without a secret."""

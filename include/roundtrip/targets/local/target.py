@@ -38,18 +38,18 @@ class LocalTarget(LoopbackTarget[Instance]):
         self._plan = plan
         self._home = home
         folder = home.environment(environment.name)
-        self.infrastructure = LocalInfrastructure(folder, environment, secrets)
+        infrastructure = LocalInfrastructure(folder, environment, secrets)
         configurations = Configurations(folder / "configurations", plan, environment, secrets)
         self._instances = StartedInstances(
             folder,
-            self.infrastructure.daemon,
+            infrastructure.daemon,
             BundleStore(home.store),
             configurations,
             self._interpreters,
         )
         parts = Parts(
             plan=plan,
-            infrastructure=self.infrastructure,
+            infrastructure=infrastructure,
             fence=Fence(folder),
             instances=self._instances,
             flags=Flags(folder / "flags.json"),
