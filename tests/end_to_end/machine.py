@@ -9,19 +9,22 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
 
-from roundtrip.commands.prepare import Machine, open_machine
+from roundtrip.commands.prepare import INCLUDE, STAGES, Machine, state_folder
 from roundtrip.ledger.ledger import Event
 from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.loading import load_environment, load_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(os.environ.get("ROUNDTRIP_END_TO_END", ROOT / ".roundtrip" / "end_to_end"))
 """kept between runs for its caches, so that a second run is a warm one"""
+KIND = os.environ.get("ROUNDTRIP_END_TO_END_KIND", "local")
+"""of the environments: the same tests are of `compose` too"""
 PLAN = "top_tier_trading_1_1_0"
 POLL_SECONDS = 0.1
 COMMAND_LIMIT_SECONDS = 30 * 60
@@ -46,19 +49,29 @@ class Ended:
         return parts.groupdict()
 
 
+@dataclass(frozen=True)
+class Product:
+    """What is tested: how its command is called, and the environments that it releases to."""
+
+    command: Sequence[str] = (str(ROOT / "roundtrip"),)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    environments: Path = ROOT / "include" / "environments"
+    kind: str = "local"
+
+
 class Running:
     """A command on its way; what it prints goes to a file, which is shown when a test fails."""
 
-    def __init__(self, arguments: Sequence[str], home: Path, log: Path) -> None:
+    def __init__(self, product: Product, arguments: Sequence[str], home: Path, log: Path) -> None:
         self._log = log
-        self._arguments = arguments
+        variables = {"ROUNDTRIP_HOME": str(home), "COLUMNS": "120", **product.variables}
         with log.open("w", encoding="utf-8") as output:
             self._process = subprocess.Popen(
-                [str(ROOT / "roundtrip"), *arguments],
+                [*product.command, *arguments],
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "ROUNDTRIP_HOME": str(home), "COLUMNS": "120"},
+                env={**os.environ, **variables},
             )
 
     @property
@@ -75,11 +88,16 @@ class Running:
 class EndToEnd:
     """The machine below `home`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, product: Product) -> None:
         self._home = home
+        self._product = product
         home.mkdir(parents=True, exist_ok=True)
         os.environ["ROUNDTRIP_HOME"] = str(home)
-        self.machine: Machine = open_machine(PLAN, "local", lambda _: None)
+        environments = {
+            stage: load_environment(product.environments / f"{product.kind}_{stage}.yaml") for stage in STAGES
+        }
+        plan = load_plan(INCLUDE / "plans" / f"{PLAN}.yaml")
+        self.machine = Machine(state_folder(), plan, environments, lambda _: None)
 
     @property
     def home(self) -> Path:
@@ -87,10 +105,16 @@ class EndToEnd:
 
     def start(self, *arguments: str) -> Running:
         number = len(list(self._home.glob("*.log")))
-        return Running(arguments, self._home, self._home / f"{number:02d}-{arguments[0]}.log")
+        log = self._home / f"{number:02d}-{arguments[0]}.log"
+        of_kind = ["--env", self._product.kind] if arguments[0] == "release" else []
+        return Running(self._product, [*arguments, *of_kind], self._home, log)
 
     def run(self, *arguments: str) -> Ended:
         return self.start(*arguments).wait()
+
+    def name(self, stage: str) -> str:
+        """Of the environment."""
+        return self.machine.environment(stage).name
 
     def at(self, stage: str) -> Deployment:
         return self.machine.target(stage).observe()

@@ -73,8 +73,9 @@ def test_staging_and_production_run_the_same_digests(machine: EndToEnd, promoted
 
 def test_no_client_saw_a_request_fail(machine: EndToEnd, promoted: Ended) -> None:
     accounts = {event.key: event.data for event in machine.events("traffic.summary")}
-    production = {key for key in accounts if str(key).startswith("local_production/")}
-    assert {"local_production/production.wave_1", "local_production/promoted"} <= production
+    name = machine.name("production")
+    production = {key for key in accounts if str(key).startswith(f"{name}/")}
+    assert {f"{name}/production.wave_1", f"{name}/promoted"} <= production
     for key, account in accounts.items():
         assert account["incomplete"] is None, key
         assert account["sent"] > 0, key

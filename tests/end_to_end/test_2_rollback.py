@@ -40,7 +40,7 @@ def taken_back(machine: EndToEnd) -> TakenBack:
     snapshot = machine.wait_for(
         running,
         "production's snapshot",
-        lambda e: e.kind == "snapshot.taken" and e.key == "local_production",
+        lambda e: e.kind == "snapshot.taken" and e.key == machine.name("production"),
         after=since,
     )
     if snapshot is not None:
@@ -102,7 +102,7 @@ def test_clients_saw_no_failure_but_the_faults_own(machine: EndToEnd, taken_back
             name for name in account["by_status"] if name.rpartition(" ")[2] not in ("200", "202", "404")
         }
         assert reasons <= {"place order 500"}, (event.key, account)
-        if str(event.key).startswith("local_staging"):
+        if str(event.key).startswith(machine.name("staging")):
             assert account["failed"] == 0, (event.key, account)
     seen = [e.data["failed"] for e in machine.events("traffic.summary") if "production" in str(e.key)]
     assert sum(seen) > 0, "the fault never reached a client, so nothing was tested"
