@@ -124,6 +124,16 @@ class ForgeError(RoundtripError):
     """The git repository or its remote refused, or is not in the state the release needs."""
 
 
+class ForgeUnavailableError(ForgeError):
+    """A hosted forge does not answer, or wants to be left alone for a while."""
+
+    retriable = True
+
+
+class LostAnswerError(ForgeUnavailableError):
+    """What was asked to be made may have been made: nobody said. Look before it is asked for again."""
+
+
 class SecretError(RoundtripError):
     """A secret is missing or malformed; its value is never part of the message."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from roundtrip.plan.model import Name, Part, Seconds
 
@@ -155,6 +155,7 @@ MomentName = Literal[
     "promoted",
     "stopped",
     "post-mortem-due",
+    "github-failed",
 ]
 """What people are told of (`roundtrip.notifying.messages.Moment`)."""
 
@@ -180,6 +181,44 @@ NotifyChannel = Annotated[
     Annotated[Literal["file"], Tag("file")] | Annotated[ConnectionChannel, Tag("connection")],
     Discriminator(lambda value: "file" if isinstance(value, str) else "connection"),
 ]
+
+
+class GitHubActor(Part):
+    """Who may pass the rules that Roundtrip sets, as GitHub numbers it."""
+
+    kind: Literal["Integration", "User"]
+    id: Annotated[int, Field(ge=1, description="number of the GitHub App, or of the user")]
+
+
+class GitHubRepository(Part):
+    """The repository on GitHub that a release is published in, and shown in while it runs."""
+
+    repository: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$", description="owner/name")
+    ]
+    connection: Annotated[
+        str, Field(min_length=1, description="Airflow connection whose extra holds the token, as 'token'")
+    ]
+    api: Annotated[
+        str,
+        Field(
+            pattern=r"^(https://[^@\s/?#]+(/[^@\s?#]*)?|http://127\.0\.0\.1(:[0-9]+)?)$",
+            description="base address of the REST interface; of GitHub Enterprise Server https://HOST/api/v3. No credentials in it",
+        ),
+    ] = "https://api.github.com"
+    git: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(https://[^@\s?#]+|/.+)$",
+            description="where git pushes the tag to; None: https://HOST/owner/name.git, HOST as the interface's address names it",
+        ),
+    ] = None
+    actor: Annotated[
+        GitHubActor | None,
+        Field(
+            description="who the token is: may pass the rules for branches and version tags; None: nobody may"
+        ),
+    ] = None
 
 
 class Environment(Part):
@@ -234,6 +273,17 @@ class Environment(Part):
             description="channels that people are told by: 'file' (notifications.jsonl), or of a connection"
         ),
     ] = ["file"]
+    github: Annotated[
+        GitHubRepository | None,
+        Field(description="production only; None: nothing of the release goes to GitHub"),
+    ] = None
+
+    @field_validator("github")
+    @classmethod
+    def _of_production(cls, github: GitHubRepository | None, info: ValidationInfo) -> GitHubRepository | None:
+        if github is not None and info.data.get("stage") == "staging":
+            raise ValueError("belongs to production's environment: a release is published once")
+        return github
 
     @property
     def form(self) -> Literal["bundle", "image"]:
