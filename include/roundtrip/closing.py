@@ -2,7 +2,8 @@
 
 Rules:
 1. The outcome is what the ledger's events amount to (`rollout.outcome`), never what Airflow thinks of the tasks.
-2. People are told it, unless the rollback has; the dossier is written after that, so that it says who could not be told.
+2. People are told it, unless the rollback has; then GitHub, if it answers; the dossier is written after that, so that it says
+   who and what could not be told.
 3. It returns only for PROMOTED (a drill: only when the drill was passed), so the run is green for nothing else.
 4. BROKEN says at once what serves, what was tried and which command to type. Also when the release's own events were
    altered: then nothing is concluded from them, and no dossier is made.
@@ -20,6 +21,7 @@ from roundtrip.notifying import messages
 from roundtrip.notifying.telling import notify
 from roundtrip.release import Release
 from roundtrip.rollback.left import left_by
+from roundtrip.rollout import on_github
 from roundtrip.rollout.outcome import Ended, Outcome, decide
 from roundtrip.traffic.rate import ask_for_traffic
 
@@ -97,6 +99,8 @@ def _record(release: Release) -> Ended:
     ask_for_traffic(release.home, release.environments, full=None)
     ended = _state(release, ended)
     notify(release, messages.ended(release, ended.outcome.value))
+    on_github.withdraw(release, ended.outcome)
+    on_github.show(release)
     path = write_dossier(release)
     log.info("%s: %s; dossier: %s", ended.outcome.value, ended.reason, path)
     return ended

@@ -46,6 +46,7 @@ def all_of(release: Release) -> list[Message]:
         messages.rollback_begun(release),
         *(messages.ended(release, outcome) for outcome in ends),
         messages.post_mortem_due(release),
+        messages.github_failed(release, "shown"),
     ]
 
 

@@ -1,7 +1,8 @@
 """Plan 2.1 and 2.9: the release branch, and the commit on it that is the release candidate.
 
 Rules:
-1. The branch is cut by this release, protected, and the protection is tried with a real push.
+1. The branch is cut by this release, protected, and the protection is tried with a real push. On GitHub it is protected by
+   rulesets, which are read back.
 2. Once a candidate is chosen the branch is not cut again: what was built and tested stays what is released.
 3. A candidate contains main, is the head of its branch, and carries the plan's version in every manifest; what no target runs
    is built of it here, the services by the build section.
@@ -19,6 +20,7 @@ from roundtrip.checklist.source import checkout, inspected_commit
 from roundtrip.forge import open_forge
 from roundtrip.plan.model import Project
 from roundtrip.release import Release
+from roundtrip.rollout import on_github
 
 
 def release_branch(release: Release) -> Inspection:
@@ -27,6 +29,7 @@ def release_branch(release: Release) -> Inspection:
     chosen = release.ledger.last(release.id, "candidate.chosen")
     commit = chosen.data["commit"] if chosen else forge.cut_release_branch(release.plan.from_version)
     forge.protect(names.release_branch)
+    rulesets = on_github.protect(release)
     findings = [
         Finding(
             f"a direct push to '{branch}' went in",
@@ -42,6 +45,7 @@ def release_branch(release: Release) -> Inspection:
         "main": forge.head(names.main_branch),
         "working_branch": names.working_branch,
         "direct_pushes_refused": not findings,
+        **({"github_rulesets": rulesets} if rulesets else {}),
     }
     return Inspection(tuple(findings), facts)
 

@@ -18,7 +18,7 @@ from roundtrip.narrative.checked import Gap, gaps, seconds_in_words
 from roundtrip.narrative.client_traffic import by_version
 from roundtrip.narrative.incident import Incident, incident
 from roundtrip.narrative.story import MISSING, Story
-from roundtrip.narrative.timeline import Entry, noted, placed, timeline
+from roundtrip.narrative.timeline import Entry, Tone, entry, noted, placed, timeline
 from roundtrip.plan.model import Plan
 
 TONES: Mapping[str, str] = {"PROMOTED": "good", "ROLLED BACK": "note", "BROKEN": "bad", "STOPPED": "note"}
@@ -71,6 +71,8 @@ class Page:
     gates: tuple[GateView, ...]
     deployments: tuple[Row, ...]
     smoke: tuple[Row, ...]
+    github: tuple[Row, ...]
+    """what went there, and what it did not take; empty when the release has nothing to do there"""
     traffic: tuple[Row, ...]
     traffic_sum: Row
     incident: Incident | None
@@ -101,6 +103,7 @@ def page(story: Story, plan: Plan, seal: Seal) -> Page:
         gates=gate_views(story),
         deployments=tuple(_deployment(e) for e in story.all("converge.finished")),
         smoke=tuple(_smoke(e) for e in story.all("smoke.result")),
+        github=tuple(_github(e) for e in story.events if e.kind.startswith("github.")),
         traffic=tuple(_traffic(e) for e in story.all("traffic.summary")),
         traffic_sum=_traffic_sum(story.all("traffic.summary")),
         incident=incident(story) if story.last("rollback.begun") else None,
@@ -160,6 +163,12 @@ def _deployment(event: Event) -> Row:
     return Row(
         (f"{event.at:%H:%M:%S}", text(event.data, "environment"), who, placed(event.data.get("observed")))
     )
+
+
+def _github(event: Event) -> Row:
+    told = entry(event)
+    tone = "bad" if told.tone is Tone.BAD else ""
+    return Row((f"{event.at:%H:%M:%S}", told.what, told.detail), tone)
 
 
 def _smoke(event: Event) -> Row:

@@ -242,6 +242,25 @@ def _not_told(e: Event) -> Told:
     return f"Could not tell by {_text(e.data, 'channel')}", f"{_text(e.data, 'error')}{subject}", Tone.BAD
 
 
+def _shown_on_github(e: Event) -> Told:
+    places = [f"{name} {states[-1]}" for name, states in e.data.get("deployments", {}).items() if states]
+    gates = [f"{name} {state}" for name, state in e.data.get("gates", {}).items()]
+    return "Shown on GitHub", "; ".join([*places, *gates]) or "nothing yet", Tone.PLAIN
+
+
+def _backlog_on_github(e: Event) -> Told:
+    issues = ", ".join(f"#{number}" for number in e.data.get("issues", {}).values())
+    return (
+        f"Backlog on GitHub, milestone {_text(e.data, 'milestone')}",
+        issues or "nothing is left",
+        Tone.PLAIN,
+    )
+
+
+def _not_on_github(e: Event) -> Told:
+    return f"GitHub did not take: {_text(e.data, 'what')}", _text(e.data, "error"), Tone.BAD
+
+
 def _traffic(e: Event) -> Told:
     failed = e.data.get("failed")
     tone = Tone.BAD if failed else Tone.PLAIN
@@ -334,6 +353,13 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "rollback.verified": _restored,
     "post_launch.done": _plain("Runbook and backlog written", "runbook"),
     "drill.assessed": _drill,
+    "github.protected": _plain("Protected by rulesets on GitHub", "repository"),
+    "github.begun": _plain("{key} is about to go to GitHub", "repository"),
+    "github.published": _plain("Published {key} on GitHub", "url"),
+    "github.withdrawn": _plain("Marked as withdrawn on GitHub", "url"),
+    "github.backlog": _backlog_on_github,
+    "github.shown": _shown_on_github,
+    "github.failed": _not_on_github,
     "notification.sent": _told,
     "notification.failed": _not_told,
     "traffic.summary": _traffic,

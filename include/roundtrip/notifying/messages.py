@@ -32,6 +32,7 @@ class Moment(Enum):
     PROMOTED = "promoted"
     STOPPED = "stopped"
     POST_MORTEM_DUE = "post-mortem-due"
+    GITHUB_FAILED = "github-failed"
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,21 @@ def post_mortem_due(release: Release) -> Message:
         since=release.ledger.last(release.id, "rollback.verified"),
         then="its questions to people are yours to answer",
         about=_attempt_name(release),
+    )
+
+
+def github_failed(release: Release, part: str) -> Message:
+    """Something of the release is not on GitHub; `part` is what, in the words of the ledger's events."""
+    failed = release.ledger.last(release.id, "github.failed")
+    return _message(
+        release,
+        Moment.GITHUB_FAILED,
+        _all(release),
+        f"GitHub does not show what became of {_what(release)}",
+        what=f"{part}: GitHub did not take it; the reason is in the dossier",
+        since=failed,
+        then="the release goes on without; docs/github.md says how it is done again",
+        about=part,
     )
 
 

@@ -33,6 +33,7 @@ KINDS = {
     Moment.PROMOTED: "success",
     Moment.STOPPED: "warning",
     Moment.POST_MORTEM_DUE: "info",
+    Moment.GITHUB_FAILED: "warning",
 }
 """How a channel shows it, in Apprise's words: a colour, an icon."""
 

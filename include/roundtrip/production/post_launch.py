@@ -9,6 +9,7 @@ from roundtrip.forge import open_forge
 from roundtrip.narrative.client_traffic import record_traffic
 from roundtrip.narrative.runbook import backlog, runbook
 from roundtrip.release import Release
+from roundtrip.rollout import on_github
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,9 @@ def post_launch(release: Release) -> None:
     events = release.ledger.events(release.id)
     path = release.folder / "runbook.md"
     durable.write(path, runbook(release.id, events, release.plan))
-    numbers = open_forge(release).backlog(backlog(release.id, events, release.plan))
+    items = backlog(release.id, events, release.plan)
+    numbers = open_forge(release).backlog(items)
     data = {"runbook": path.name, "backlog": list(numbers)}
     release.ledger.append_once(release.id, "post_launch.done", "post_launch", data)
     log.info("runbook: %s; backlog tasks: %s", path, ", ".join(map(str, numbers)) or "none")
+    on_github.add_backlog(release, items)

@@ -14,7 +14,7 @@ from roundtrip.notifying import messages
 from roundtrip.notifying.telling import notify
 from roundtrip.plan.deployment import Deployment, mixed
 from roundtrip.release import Release
-from roundtrip.rollout import leasing, one_way_door, snapshots, stable_hours
+from roundtrip.rollout import leasing, on_github, one_way_door, snapshots, stable_hours
 from roundtrip.rollout.deploying import NO_WAY_FORWARD, deploy, describe, new_release
 from roundtrip.rollout.one_way_door import require_accepted
 from roundtrip.rollout.snapshots import Snapshot
@@ -93,6 +93,8 @@ def flags_off(release: Release) -> None:
     before = _snapshot(release)
     off = dict.fromkeys(release.plan.flags, False)
     deploy(release, STAGE, before.deployment.with_flags(off), holder="production.flags_off")
+    # No wave is out there yet, and no lease: the last moment at which waiting for GitHub costs nothing.
+    on_github.show(release)
 
 
 def wave(release: Release, number: int) -> None:

@@ -6,6 +6,7 @@ Rules:
    public key, and nothing else.
 3. What is published is never changed. Publishing the same again does nothing, something else under the same version
    is refused; a release that was taken back is set aside first and stays readable (`withdrawing`).
+4. Where the environment names a repository on GitHub the same goes there, from that folder (`rollout.on_github`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from roundtrip.errors import ArtefactError, PromotionError
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
+from roundtrip.rollout import on_github
 from roundtrip.sign.signing import PUBLIC_KEY, STAGE
 from roundtrip.sign.withdrawing import withdraw_folder
 from roundtrip.targets.bundles import file_digest
@@ -65,6 +67,8 @@ def publish(release: Release) -> None:
     verify_release(folder, version, services_of(plan, version), key)
     verify_attestations(folder / "assets", Expected(plan, version, commit, datetime.now(UTC)), key)
     record_published(release, tag, folder)
+    on_github.publish(release)
+    on_github.show(release)
 
 
 def publish_folder(artefacts: Path, home: Home, plan: Plan, version: str, commit: str) -> Path:

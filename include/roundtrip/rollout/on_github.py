@@ -1,0 +1,210 @@
+"""When a release goes to GitHub, and what becomes of it when GitHub does not take it. Without `github` in production's
+environment nothing here does anything; a drill never goes there.
+
+Rules:
+1. `publish` and `protect` are what the plan asks for: an error there is the task's. Nothing is deployed to production yet.
+2. Everything else is told to people who look at GitHub: its failure is `github.failed` in the ledger, is in the log and is
+   told, and ends nothing. Done again, it does what is missing.
+3. Of the way back nothing waits for GitHub: `withdraw` and `show` come after everything is restored and people were told.
+4. `github.begun` is in the ledger before the first write: whoever withdraws looks for it, and once the release only goes back
+   it is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from roundtrip.errors import ForgeError, SecretError
+from roundtrip.forge.backlog import BacklogItem
+from roundtrip.forge.git import Git
+from roundtrip.notifying import messages
+from roundtrip.notifying.telling import notify
+from roundtrip.plan.environment import GitHubRepository
+from roundtrip.release import Release
+from roundtrip.rollout.deploying import NO_WAY_FORWARD
+from roundtrip.rollout.outcome import Outcome
+
+if TYPE_CHECKING:
+    from roundtrip.forge.github.client import GitHubClient, Patience
+    from roundtrip.forge.github.releases import Wanted
+
+log = logging.getLogger(__name__)
+
+STAGE = "production"
+TAKEN_BACK = (Outcome.ROLLED_BACK.value, Outcome.STOPPED.value)
+
+
+def settings_of(release: Release) -> GitHubRepository | None:
+    """The repository on GitHub, None when the release has nothing to do there."""
+    environment = release.environments.get(STAGE)
+    return None if environment is None or release.is_drill else environment.github
+
+
+def protect(release: Release) -> list[str]:
+    """Plan 2.1: rulesets for main, the release branch and version tags; their names. Raises ForgeError, SecretError."""
+    settings = settings_of(release)
+    if settings is None:
+        return []
+    from roundtrip.forge.github import rulesets
+
+    wanted = rulesets.rulesets(release.plan.repository, settings.actor)
+    numbers = rulesets.protect(_client(release, settings), wanted)
+    data = {"repository": settings.repository, "rulesets": numbers}
+    release.ledger.append_once(release.id, "github.protected", settings.repository, data)
+    log.info("rulesets of %s are as they have to be: %s", settings.repository, ", ".join(numbers))
+    return list(numbers)
+
+
+def publish(release: Release) -> None:
+    """Plan 3.3: the tag, the GitHub release and its assets, from the folder that was published here.
+
+    Raises ForgeError, SecretError, StaleTokenError once the release only goes back.
+    """
+    settings = settings_of(release)
+    if settings is None:
+        return
+    from roundtrip.forge.github import releases
+    from roundtrip.forge.github.tags import open_tags
+
+    wanted = _wanted(release)
+    begun = {"repository": settings.repository, "tag": wanted.tag}
+    release.ledger.append_once(release.id, "github.begun", wanted.tag, begun, refuse_after=NO_WAY_FORWARD)
+    tags = open_tags(settings, Git(release.repository), _token(release, settings))
+    made = releases.publish(
+        _client(release, settings), tags, wanted, lambda other: _is_taken_back(release, other)
+    )
+    data = {**begun, "url": made.html_url, "id": made.id, "assets": len(wanted.assets)}
+    release.ledger.append_once(release.id, "github.published", wanted.tag, data)
+    log.info("published on GitHub: %s", made.html_url)
+
+
+def add_backlog(release: Release, items: Sequence[BacklogItem]) -> None:
+    """Plan 3.5: the backlog as issues, in a milestone for the next version."""
+    settings, began = settings_of(release), release.ledger.last(release.id, "release.started")
+    if settings is None or began is None:
+        return
+    from roundtrip.forge.github import backlog
+
+    plan, since = release.plan, began.at
+    milestone = f"{plan.repository.tag_prefix}{backlog.next_version(plan.from_version, plan.to_version)}"
+
+    def act(client: GitHubClient) -> dict[str, Any]:
+        return {"milestone": milestone, "issues": backlog.add(client, items, milestone, since)}
+
+    _tried(release, settings, "backlog", act)
+
+
+def withdraw(release: Release, outcome: Outcome) -> None:
+    """Mark what is published of a release that was not promoted as withdrawn."""
+    settings = settings_of(release)
+    begun = release.ledger.last(release.id, "github.begun")
+    if settings is None or begun is None or outcome is Outcome.PROMOTED:
+        return
+    from roundtrip.forge.github import releases
+
+    why = f"Release `{release.id}` of it ended {outcome.value}."
+
+    def act(client: GitHubClient) -> dict[str, Any]:
+        there = releases.withdraw(client, release.id, why)
+        return {"url": there.html_url if there else None}
+
+    _tried(release, settings, "withdrawn", act)
+
+
+def show(release: Release) -> None:
+    """Deployments of the environments and statuses of the gates, as the ledger has them now.
+
+    Not before the commit is there, which is with the tag.
+    """
+    settings, published = settings_of(release), release.ledger.last(release.id, "github.published")
+    tagged = release.ledger.last(release.id, "sign.tagged")
+    if settings is None or published is None or tagged is None:
+        return
+    from roundtrip.forge.github import showing
+
+    events, commit = release.ledger.events(release.id), str(tagged.data["commit"])
+    names = {stage: environment.name for stage, environment in release.environments.items()}
+    deployments = showing.deployments(events, names)
+    gates = showing.gate_statuses(events, release.id)
+
+    def act(client: GitHubClient) -> dict[str, Any]:
+        showing.show(client, release.id, commit, deployments, gates)
+        return {
+            "deployments": {one.environment: list(one.states) for one in deployments},
+            "gates": {gate.context: gate.state for gate in gates},
+        }
+
+    _tried(release, settings, "shown", act)
+
+
+def _tried(
+    release: Release,
+    settings: GitHubRepository,
+    what: str,
+    act: Callable[[GitHubClient], dict[str, Any]],
+) -> None:
+    """Do it, or record and tell that it could not be done."""
+    from roundtrip.forge.github.client import BRIEF
+
+    about = {"repository": settings.repository}
+    try:
+        data = {**about, **act(_client(release, settings, BRIEF))}
+    except (ForgeError, SecretError) as error:
+        log.error("GitHub: %s: %s", what, error)
+        release.ledger.append(release.id, "github.failed", {**about, "what": what, "error": str(error)})
+        notify(release, messages.github_failed(release, what))
+        return
+    last = release.ledger.last(release.id, f"github.{what}")
+    if last is None or last.data != data:
+        release.ledger.append(release.id, f"github.{what}", data)
+    log.info("GitHub: %s", what)
+
+
+def _wanted(release: Release) -> Wanted:
+    from roundtrip.forge.github.assets import asset_of
+    from roundtrip.forge.github.releases import Wanted
+
+    plan = release.plan
+    tagged = release.ledger.last(release.id, "sign.tagged")
+    published = release.ledger.last(release.id, "sign.published")
+    if tagged is None or published is None:
+        raise RuntimeError("a release goes to GitHub after it was tagged and published here")
+    folder = release.home.releases / str(published.data["folder"]) / "assets"
+    text = (
+        f"{plan.platform} {plan.to_version}, as “{plan.document}” says. Commit `{tagged.data['commit']}`.\n\n"
+        f"`SHA256SUMS` names every file and `<file>.sig` signs it: "
+        f"`cosign verify-blob --key cosign.pub --insecure-ignore-tlog=true --signature FILE.sig FILE`, with the key that you have from elsewhere."
+    )
+    return Wanted(
+        release.id,
+        str(tagged.data["tag"]),
+        str(tagged.data["object"]),
+        f"{plan.platform} {plan.to_version}",
+        text,
+        [asset_of(file) for file in sorted(folder.iterdir())],
+    )
+
+
+def _is_taken_back(release: Release, other: str) -> bool:
+    outcome = release.ledger.last(other, "release.outcome")
+    return outcome is not None and outcome.data.get("outcome") in TAKEN_BACK
+
+
+def _client(release: Release, settings: GitHubRepository, patience: Patience | None = None) -> GitHubClient:
+    from roundtrip.forge.github.client import FORWARD, open_client
+
+    return open_client(settings, _token(release, settings), patience or FORWARD)
+
+
+def _token(release: Release, settings: GitHubRepository) -> str:
+    """Raises SecretError."""
+    token = release.secrets(settings.connection).get("token", "")
+    if not token:
+        raise SecretError(
+            "its extra holds no 'token'",
+            where=settings.connection,
+            remedy="put a fine-grained token there; docs/github.md says with which permissions",
+        )
+    return token
