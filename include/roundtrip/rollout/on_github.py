@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roundtrip.errors import ForgeError, SecretError
+from roundtrip.errors import ForgeError, HostError, SecretError, StaleTokenError
 from roundtrip.forge.backlog import BacklogItem
 from roundtrip.forge.git import Git
 from roundtrip.notifying import messages
@@ -25,6 +25,7 @@ from roundtrip.plan.environment import GitHubRepository
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import NO_WAY_FORWARD
 from roundtrip.rollout.outcome import Outcome
+from roundtrip.toolchain.folders import locked
 
 if TYPE_CHECKING:
     from roundtrip.forge.github.client import GitHubClient, Patience
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAGE = "production"
+LOCK = "github"
+"""Two tasks of a release are not there at once: both would look, and both would make what was not there."""
 TAKEN_BACK = (Outcome.ROLLED_BACK.value, Outcome.STOPPED.value)
 
 
@@ -71,10 +74,12 @@ def publish(release: Release) -> None:
     wanted = _wanted(release)
     begun = {"repository": settings.repository, "tag": wanted.tag}
     release.ledger.append_once(release.id, "github.begun", wanted.tag, begun, refuse_after=NO_WAY_FORWARD)
+    _require_way_forward(release)
     tags = open_tags(settings, Git(release.repository), _token(release, settings))
-    made = releases.publish(
-        _client(release, settings), tags, wanted, lambda other: _is_taken_back(release, other)
-    )
+    with locked(release.folder / LOCK):
+        made = releases.publish(
+            _client(release, settings), tags, wanted, lambda other: _is_taken_back(release, other)
+        )
     data = {**begun, "url": made.html_url, "id": made.id, "assets": len(wanted.assets)}
     release.ledger.append_once(release.id, "github.published", wanted.tag, data)
     log.info("published on GitHub: %s", made.html_url)
@@ -85,15 +90,16 @@ def add_backlog(release: Release, items: Sequence[BacklogItem]) -> None:
     settings, began = settings_of(release), release.ledger.last(release.id, "release.started")
     if settings is None or began is None:
         return
-    from roundtrip.forge.github import backlog
-
     plan, since = release.plan, began.at
-    milestone = f"{plan.repository.tag_prefix}{backlog.next_version(plan.from_version, plan.to_version)}"
 
     def act(client: GitHubClient) -> dict[str, Any]:
+        from roundtrip.forge.github import backlog
+
+        version = backlog.next_version(plan.from_version, plan.to_version)
+        milestone = f"{plan.repository.tag_prefix}{version}"
         return {"milestone": milestone, "issues": backlog.add(client, items, milestone, since)}
 
-    _tried(release, settings, "backlog", act)
+    _tried(release, settings, "backlog", act, is_brief=False)
 
 
 def withdraw(release: Release, outcome: Outcome) -> None:
@@ -102,12 +108,11 @@ def withdraw(release: Release, outcome: Outcome) -> None:
     begun = release.ledger.last(release.id, "github.begun")
     if settings is None or begun is None or outcome is Outcome.PROMOTED:
         return
-    from roundtrip.forge.github import releases
-
-    why = f"Release `{release.id}` of it ended {outcome.value}."
 
     def act(client: GitHubClient) -> dict[str, Any]:
-        there = releases.withdraw(client, release.id, why)
+        from roundtrip.forge.github import releases
+
+        there = releases.withdraw(client, release.id, f"Release `{release.id}` of it ended {outcome.value}.")
         return {"url": there.html_url if there else None}
 
     _tried(release, settings, "withdrawn", act)
@@ -122,14 +127,14 @@ def show(release: Release) -> None:
     tagged = release.ledger.last(release.id, "sign.tagged")
     if settings is None or published is None or tagged is None:
         return
-    from roundtrip.forge.github import showing
-
     events, commit = release.ledger.events(release.id), str(tagged.data["commit"])
     names = {stage: environment.name for stage, environment in release.environments.items()}
-    deployments = showing.deployments(events, names)
-    gates = showing.gate_statuses(events, release.id)
 
     def act(client: GitHubClient) -> dict[str, Any]:
+        from roundtrip.forge.github import showing
+
+        deployments = showing.deployments(events, names)
+        gates = showing.gate_statuses(events, release.id)
         showing.show(client, release.id, commit, deployments, gates)
         return {
             "deployments": {one.environment: list(one.states) for one in deployments},
@@ -144,14 +149,18 @@ def _tried(
     settings: GitHubRepository,
     what: str,
     act: Callable[[GitHubClient], dict[str, Any]],
+    *,
+    is_brief: bool = True,
 ) -> None:
-    """Do it, or record and tell that it could not be done."""
-    from roundtrip.forge.github.client import BRIEF
-
+    """Do it, or record and tell that it could not be done, be it that githubkit is not installed as it has to be."""
     about = {"repository": settings.repository}
     try:
-        data = {**about, **act(_client(release, settings, BRIEF))}
-    except (ForgeError, SecretError) as error:
+        from roundtrip.forge.github.client import BRIEF, FORWARD
+
+        patience = BRIEF if is_brief else FORWARD
+        with locked(release.folder / LOCK, patience.all_seconds):
+            data = {**about, **act(_client(release, settings, patience))}
+    except (ForgeError, SecretError, HostError, ImportError) as error:
         log.error("GitHub: %s: %s", what, error)
         release.ledger.append(release.id, "github.failed", {**about, "what": what, "error": str(error)})
         notify(release, messages.github_failed(release, what))
@@ -160,6 +169,17 @@ def _tried(
     if last is None or last.data != data:
         release.ledger.append(release.id, f"github.{what}", data)
     log.info("GitHub: %s", what)
+
+
+def _require_way_forward(release: Release) -> None:
+    """Also of a publishing that had begun before the rollback did."""
+    for kind in NO_WAY_FORWARD:
+        if release.ledger.last(release.id, kind) is not None:
+            raise StaleTokenError(
+                f"publishing on GitHub: refused, {kind} is in the ledger",
+                where=f"release {release.id}",
+                remedy="this release is being taken back; nothing of it goes forward any more",
+            )
 
 
 def _wanted(release: Release) -> Wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,18 @@ import pytest
 from roundtrip.forge.git import Git
 from roundtrip.forge.github.client import GitHubClient, Patience, open_client
 from roundtrip.forge.github.tags import Tags, open_tags
+from roundtrip.forge.laying import lay_platform
 from roundtrip.forge.repository import Forge
 from roundtrip.plan.environment import GitHubRepository
+from roundtrip.plan.loading import load_plan
+from roundtrip.plan.model import Plan
+from tests.forge.conftest import PLAN
 from tests.forge.github.description import description
 from tests.forge.github.stand_in import NAME, OWNER, TOKEN, StandIn, serve
 
-AT_ONCE = Patience(attempts=4, pause_seconds=0.001, longest_wait_seconds=2, request_seconds=10)
+AT_ONCE = Patience(
+    attempts=4, pause_seconds=0.001, longest_wait_seconds=2, request_seconds=10, all_seconds=300
+)
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +54,24 @@ def settings(github: StandIn) -> GitHubRepository:
 @pytest.fixture
 def client(settings: GitHubRepository) -> GitHubClient:
     return open_client(settings, TOKEN, AT_ONCE)
+
+
+@pytest.fixture(scope="session")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A platform in a bare repository, laid once; each test has a copy."""
+    folder = tmp_path_factory.mktemp("laid")
+    for place, text in (("base", "one\n"), ("upgrade-1.1.0", "two\n")):
+        (folder / "platform" / place).mkdir(parents=True)
+        (folder / "platform" / place / "app.txt").write_text(text)
+    lay_platform(folder / "remote.git", load_plan(PLAN), source=folder / "platform")
+    return folder / "remote.git"
+
+
+@pytest.fixture
+def forge(laid: Path, plan: Plan, tmp_path: Path) -> Forge:
+    remote = tmp_path / "home" / "platform" / "remote.git"
+    shutil.copytree(laid, remote)
+    return Forge(remote, plan.repository)
 
 
 @pytest.fixture

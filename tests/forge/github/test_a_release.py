@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import html5lib
 import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from roundtrip.closing import close
 from roundtrip.errors import ForgeError, PromotionError, SecretError, StaleTokenError
@@ -18,6 +24,7 @@ from roundtrip.plan.environment import GitHubRepository
 from roundtrip.release import Release
 from roundtrip.rollout import on_github
 from roundtrip.sign.publishing import publish
+from roundtrip.toolchain.folders import locked
 from tests.build.platform import Platform, make_platform
 from tests.forge.github.stand_in import TOKEN, Fault, StandIn
 from tests.sign.conftest import built, signed
@@ -53,6 +60,13 @@ class World:
     def gone(self) -> None:
         """GitHub closes every connection."""
         self.github.faults += [Fault(m, "", None, times=10**6) for m in ("GET", "POST", "PATCH", "PUT")]
+
+    def settle(self, release: Release, kind: str) -> None:
+        """Until an event of this kind is there."""
+        again = Retrying(
+            stop=stop_after_delay(30), wait=wait_fixed(0.05), retry=retry_if_result(lambda e: e is None)
+        )
+        again(lambda: release.ledger.last(release.id, kind))
 
     def back(self) -> None:
         self.github.faults.clear()
@@ -151,6 +165,36 @@ def test_once_the_release_only_goes_back_nothing_new_goes_there(world: World) ->
     assert world.github.requests == []
 
 
+def test_a_publishing_that_had_begun_does_not_go_on_once_the_release_goes_back(world: World) -> None:
+    world.token = "expired"
+    with pytest.raises(ForgeError):
+        signed(release := world.release())
+    world.token = TOKEN
+    take_back(release)
+    with pytest.raises(StaleTokenError, match="publishing on GitHub: refused"):
+        publish(release)
+    assert world.github.releases == {}
+
+
+def test_two_tasks_are_not_there_at_once(world: World) -> None:
+    release = world.release()
+    with locked(release.folder / on_github.LOCK):
+        began = threading.Thread(target=lambda: signed(release))
+        began.start()
+        world.settle(release, "github.begun")
+        assert world.github.writes() == []
+    began.join(60)
+    publish(release)
+    assert len(world.github.releases) == 1
+
+
+def test_githubkit_is_imported_only_where_an_environment_asks_for_it() -> None:
+    code = "import sys, roundtrip.closing, roundtrip.sign.publishing, roundtrip.production.rollout; print('githubkit' in sys.modules)"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_a_release_that_was_taken_back_says_so_on_github(world: World) -> None:
     release = signed(world.release())
     take_back(release)
@@ -165,7 +209,9 @@ def test_a_release_that_was_taken_back_says_so_on_github(world: World) -> None:
         "tiny_staging": ["in_progress", "success", "failure", "inactive"],
         "tiny_production": ["in_progress", "failure", "inactive"],
     }
-    assert 'id="github"' in release.home.dossier("r1").read_text()
+    page = release.home.dossier("r1").read_text()
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert 'id="github"' in page and "Marked as withdrawn on GitHub" in page
 
 
 def test_github_being_gone_holds_up_nothing_and_is_made_up_for_later(world: World) -> None:
@@ -185,6 +231,17 @@ def test_github_being_gone_holds_up_nothing_and_is_made_up_for_later(world: Worl
     assert kinds(release)[-2:] == ["github.withdrawn", "github.shown"]
 
 
+def test_a_client_that_cannot_be_imported_holds_up_nothing_either(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = signed(world.release())
+    take_back(release)
+    monkeypatch.setitem(sys.modules, "roundtrip.forge.github.client", None)
+    assert end(release).startswith("ROLLED BACK")
+    assert kinds(release)[-2:] == ["github.failed", "github.failed"]
+    assert release.home.dossier("r1").is_file()
+
+
 def test_the_version_released_again_makes_the_first_make_way(world: World) -> None:
     first = signed(world.release())
     take_back(first)
@@ -198,10 +255,10 @@ def test_the_version_released_again_makes_the_first_make_way(world: World) -> No
 def test_the_backlog_goes_there_too_and_what_fails_is_made_up_for(world: World) -> None:
     release = world.release()
     items = [BacklogItem("r1/lint/1", "lint: one", "Where: `here`"), BacklogItem("r1/lint/2", "two", "x")]
-    world.gone()
+    world.token = "expired"
     on_github.add_backlog(release, items)
     assert kinds(release) == ["github.failed"]
-    world.back()
+    world.token = TOKEN
     for _ in range(2):
         on_github.add_backlog(release, items)
     assert [issue["title"] for issue in world.github.issues] == ["lint: one", "two"]

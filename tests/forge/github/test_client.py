@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import socket
 import time
 from dataclasses import replace
 
@@ -138,6 +140,37 @@ def test_nobody_there_is_told_after_one_try_where_somebody_waits(
     with pytest.raises(ForgeUnavailableError, match="GET was not answered"):
         one_issue(open_client(settings, TOKEN, BRIEF))
     assert len(github.requests) == 1
+
+
+def test_a_server_that_takes_the_question_and_never_answers_is_left(settings: GitHubRepository) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        api = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = open_client(
+            settings.model_copy(update={"api": api}), TOKEN, replace(BRIEF, request_seconds=0.2)
+        )
+        with pytest.raises(ForgeUnavailableError, match="GET was not answered: ReadTimeout"):
+            one_issue(client)
+
+
+def test_all_of_it_has_an_end_however_slowly_github_answers(
+    settings: GitHubRepository, github: StandIn
+) -> None:
+    seconds = iter(range(0, 1000, 6))
+    client = open_client(settings, TOKEN, BRIEF, clock=lambda: next(seconds))
+    with pytest.raises(ForgeUnavailableError, match=r"took longer than 20 s in all .*goes on where it was"):
+        one_issue(client)
+    assert 0 < len(github.requests) < 4
+
+
+def test_git_sends_the_token_to_that_address_and_to_no_other(github: StandIn) -> None:
+    settings = GitHubRepository(repository="top-tier/trading", connection="github")
+    tags = open_tags(settings, Git(github.git), TOKEN)
+    asked = ("config", "--get-urlmatch", "http.extraHeader")
+    git = Git(github.git).with_env(**tags.env)
+    scheme, login = git.text(*asked, tags.address).removeprefix("Authorization: ").split()
+    assert (scheme, base64.b64decode(login).decode()) == ("Basic", f"x-access-token:{TOKEN}")
+    for other in ("https://github.com/somebody/else.git", "https://github.example/top-tier/trading.git"):
+        assert git.attempt(*asked, other).stdout == b""
 
 
 def test_the_token_is_in_no_error_and_in_no_argument(settings: GitHubRepository, github: StandIn) -> None:

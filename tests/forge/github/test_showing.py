@@ -122,6 +122,17 @@ def test_another_release_of_the_commit_has_a_deployment_of_its_own(
 
 
 @pytest.mark.integration
+def test_a_payload_that_is_told_as_text_is_ours_too(
+    client: GitHubClient, github: StandIn, commit: str
+) -> None:
+    wanted = [Deployment("tiny_production", True, ("in_progress",))]
+    showing.show(client, "r1", commit, wanted, [])
+    github.deployments[0]["payload"] = '{"roundtrip":"r1"}'
+    showing.show(client, "r1", commit, wanted, [])
+    assert len(github.deployments) == 1
+
+
+@pytest.mark.integration
 def test_a_gate_that_speaks_again_has_its_new_word_last(
     client: GitHubClient, github: StandIn, commit: str
 ) -> None:

@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -57,6 +58,8 @@ class Patience:
     """that a rate limit may ask for; beyond it the request has failed"""
     request_seconds: float
     """without a byte from the other side"""
+    all_seconds: float
+    """for everything that is asked in one go: no request begins later"""
 
     def __call__(self, error: GitHubException, retry_count: int) -> RetryOption:
         """githubkit's question after each failure: again, and when?"""
@@ -69,8 +72,8 @@ class Patience:
         return _again(timedelta(seconds=self.pause_seconds), is_safe)
 
 
-FORWARD = Patience(attempts=4, pause_seconds=3, longest_wait_seconds=90, request_seconds=30)
-BRIEF = Patience(attempts=1, pause_seconds=0, longest_wait_seconds=0, request_seconds=5)
+FORWARD = Patience(attempts=4, pause_seconds=2, longest_wait_seconds=90, request_seconds=30, all_seconds=900)
+BRIEF = Patience(attempts=1, pause_seconds=0, longest_wait_seconds=0, request_seconds=5, all_seconds=20)
 """Where somebody waits for a release to go on or to end: once, and what failed is done again later."""
 
 
@@ -84,6 +87,9 @@ class GitHubClient:
     """which Airflow connection the token is of, for messages"""
     patience: Patience
     github: GitHub[TokenAuthStrategy] = field(repr=False)
+    until: float
+    """when the patience ends, by `clock`"""
+    clock: Callable[[], float] = time.monotonic
 
     @property
     def rest(self) -> Any:
@@ -114,6 +120,7 @@ class GitHubClient:
             per_page=PER_PAGE,
             **named,
         )
+        self._require_time()
         try:
             found = list(islice(pages, MOST_LISTED + 1))
         except GitHubException as error:
@@ -141,6 +148,7 @@ class GitHubClient:
         return again(attempt)
 
     def _asked(self, request: Callable[[], Response[Any, Any]]) -> Response[Any, Any]:
+        self._require_time()
         try:
             return request()
         except GitHubException as error:
@@ -158,7 +166,16 @@ class GitHubClient:
         except ValueError as error:
             raise self._not_understood("it is no JSON") from error
 
+    def _require_time(self) -> None:
+        if self.clock() > self.until:
+            raise ForgeUnavailableError(
+                f"took longer than {self.patience.all_seconds:g} s in all",
+                where=self._where,
+                remedy=f"run the task again, it goes on where it was; {DOCUMENTED}",
+            )
+
     def _list(self, kind: type[A], page: Response[Any, Any]) -> list[A]:
+        self._require_time()
         read = self._read(page)
         if not isinstance(read, list):
             raise self._not_understood(f"expected a list, got a {type(read).__name__}")
@@ -227,8 +244,14 @@ class GitHubClient:
         return f"GitHub repository {self.owner}/{self.name}"
 
 
-def open_client(settings: GitHubRepository, token: str, patience: Patience = FORWARD) -> GitHubClient:
-    """The repository of an environment. Nothing is asked yet."""
+def open_client(
+    settings: GitHubRepository,
+    token: str,
+    patience: Patience = FORWARD,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> GitHubClient:
+    """The repository of an environment. Nothing is asked yet; the patience begins now."""
     owner, _, name = settings.repository.partition("/")
     github = GitHub(
         TokenAuthStrategy(token),
@@ -241,7 +264,8 @@ def open_client(settings: GitHubRepository, token: str, patience: Patience = FOR
         http_cache=False,
         auto_retry=patience,
     )
-    return GitHubClient(owner, name, settings.connection, patience, github)
+    until = clock() + patience.all_seconds
+    return GitHubClient(owner, name, settings.connection, patience, github, until, clock)
 
 
 @cache

@@ -129,7 +129,9 @@ def _draft(client: GitHubClient, wanted: Wanted) -> ReleaseThere:
         "body": marked(wanted.text, {_RELEASE: wanted.release}),
         "draft": True,
     }
-    return client.ask(ReleaseThere, client.rest.repos.create_release, data=data)
+    made = client.ask(ReleaseThere, client.rest.repos.create_release, data=data)
+    # Two that run at the same moment on two machines go on with one of the drafts, the same.
+    return _own(client, wanted.release) or made
 
 
 def _update(client: GitHubClient, release: ReleaseThere, data: dict[str, object]) -> ReleaseThere:

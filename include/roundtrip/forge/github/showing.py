@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -167,5 +168,8 @@ def _says(there: StatusThere | None, gate: GateStatus) -> bool:
 
 
 def _is_of(deployment: DeploymentThere, release: str) -> bool:
+    """GitHub describes a payload as an object or as its text."""
     payload = deployment.payload
+    if isinstance(payload, str):
+        return payload == json.dumps({_PAYLOAD: release}, separators=(",", ":"))
     return isinstance(payload, dict) and payload.get(_PAYLOAD) == release
