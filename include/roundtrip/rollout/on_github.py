@@ -28,7 +28,8 @@ from roundtrip.rollout.outcome import Outcome
 from roundtrip.toolchain.folders import locked
 
 if TYPE_CHECKING:
-    from roundtrip.forge.github.client import GitHubClient, Patience
+    from roundtrip.forge.github.client import GitHubClient
+    from roundtrip.forge.github.patience import Patience
     from roundtrip.forge.github.releases import Wanted
 
 log = logging.getLogger(__name__)
@@ -155,7 +156,7 @@ def _tried(
     """Do it, or record and tell that it could not be done, be it that githubkit is not installed as it has to be."""
     about = {"repository": settings.repository}
     try:
-        from roundtrip.forge.github.client import BRIEF, FORWARD
+        from roundtrip.forge.github.patience import BRIEF, FORWARD
 
         patience = BRIEF if is_brief else FORWARD
         with locked(release.folder / LOCK, patience.all_seconds):
@@ -213,7 +214,8 @@ def _is_taken_back(release: Release, other: str) -> bool:
 
 
 def _client(release: Release, settings: GitHubRepository, patience: Patience | None = None) -> GitHubClient:
-    from roundtrip.forge.github.client import FORWARD, open_client
+    from roundtrip.forge.github.client import open_client
+    from roundtrip.forge.github.patience import FORWARD
 
     return open_client(settings, _token(release, settings), patience or FORWARD)
 

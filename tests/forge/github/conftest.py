@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from roundtrip.forge.git import Git
-from roundtrip.forge.github.client import GitHubClient, Patience, open_client
+from roundtrip.forge.github.client import GitHubClient, open_client
+from roundtrip.forge.github.patience import Patience
 from roundtrip.forge.github.tags import Tags, open_tags
 from roundtrip.forge.laying import lay_platform
 from roundtrip.forge.repository import Forge

@@ -14,7 +14,8 @@ from roundtrip.forge.backlog import BacklogItem
 from roundtrip.forge.git import Git
 from roundtrip.forge.github import backlog
 from roundtrip.forge.github.answers import ReleaseThere
-from roundtrip.forge.github.client import BRIEF, GitHubClient, open_client
+from roundtrip.forge.github.client import GitHubClient, open_client
+from roundtrip.forge.github.patience import BRIEF
 from roundtrip.forge.github.tags import open_tags
 from roundtrip.plan.environment import GitHubRepository
 from tests.forge.github.conftest import AT_ONCE

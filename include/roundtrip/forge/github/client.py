@@ -1,13 +1,11 @@
 """One repository on GitHub, spoken to with patience and in errors of ours.
 
 Rules:
-1. What was refused for a rate limit was not done: it is asked for again after the wait that GitHub names, unless that is
-   longer than ours.
-2. What reads or sets is asked for again when no answer came, or a 5xx. What makes something new is not: whoever wants it
-   looks first whether it is there, and looks again after a lost answer (`made`).
-3. A token that is not accepted, or may not do something, ends it at once; the error names the connection and the permission.
-4. Nothing is cached: what is looked for is what is there now.
-5. Of an answer only what is needed is read (`answers`), not all that GitHub's description promises: it lags behind.
+1. A request is sent again as `patience` says, which never makes anything twice: whoever wants something made looks first
+   whether it is there, and looks again after a lost answer (`made`).
+2. A token that is not accepted, or may not do something, ends it at once; the error names the connection and the permission.
+3. Nothing is cached: what is looked for is what is there now.
+4. Of an answer only what is needed is read (`answers`), not all that GitHub's description promises: it lags behind.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -25,12 +22,12 @@ import httpx
 from githubkit import GitHub, Response, TokenAuthStrategy
 from githubkit.exception import GitHubException, RateLimitExceeded, RequestError, RequestFailed
 from githubkit.rest import Paginator
-from githubkit.retry import RetryOption
 from pydantic import ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from roundtrip.errors import ForgeError, ForgeUnavailableError, LostAnswerError
 from roundtrip.forge.github.answers import Answer
+from roundtrip.forge.github.patience import FORWARD, MAKES, Patience, is_lost, method_of
 from roundtrip.plan.environment import GitHubRepository
 
 T = TypeVar("T")
@@ -41,40 +38,8 @@ MOST_LISTED = 5000
 PER_PAGE = 100
 Call = Callable[..., Response[Any, Any]]
 """One of githubkit's, which begins with owner and name"""
-_MAKES = "POST"
 _SAID_CHARACTERS = 300
 DOCUMENTED = "docs/github.md"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long GitHub is waited for."""
-
-    attempts: int
-    """of one request, and of making one thing"""
-    pause_seconds: float
-    """between two of them after a lost answer"""
-    longest_wait_seconds: float
-    """that a rate limit may ask for; beyond it the request has failed"""
-    request_seconds: float
-    """without a byte from the other side"""
-    all_seconds: float
-    """for everything that is asked in one go: no request begins later"""
-
-    def __call__(self, error: GitHubException, retry_count: int) -> RetryOption:
-        """githubkit's question after each failure: again, and when?"""
-        if retry_count + 1 >= self.attempts:
-            return RetryOption(False)
-        if isinstance(error, RateLimitExceeded):
-            return _again(error.retry_after, error.retry_after.total_seconds() <= self.longest_wait_seconds)
-        # githubkit's own answer would also make something twice when a 502 came after the write.
-        is_safe = _is_lost(error) and _method(error) != _MAKES
-        return _again(timedelta(seconds=self.pause_seconds), is_safe)
-
-
-FORWARD = Patience(attempts=4, pause_seconds=2, longest_wait_seconds=90, request_seconds=30, all_seconds=900)
-BRIEF = Patience(attempts=1, pause_seconds=0, longest_wait_seconds=0, request_seconds=5, all_seconds=20)
-"""Where somebody waits for a release to go on or to end: once, and what failed is done again later."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +58,7 @@ class GitHubClient:
 
     @property
     def rest(self) -> Any:
-        """githubkit's calls. Their answers are typed by GitHub's description, which rule 5 does without."""
+        """githubkit's calls. Their answers are typed by GitHub's description, which rule 4 does without."""
         return self.github.rest
 
     def ask(self, kind: type[A], call: Call, *arguments: Any, **named: Any) -> A:
@@ -202,10 +167,10 @@ class GitHubClient:
                 where=self._where,
                 remedy=f"wait so long, then run the task again; {DOCUMENTED}",
             )
-        if _is_lost(error):
-            kind = LostAnswerError if _method(error) == _MAKES else ForgeUnavailableError
+        if is_lost(error):
+            kind = LostAnswerError if method_of(error) == MAKES else ForgeUnavailableError
             return kind(
-                f"{_method(error)} was not answered: {_how(error)}",
+                f"{method_of(error)} was not answered: {_how(error)}",
                 where=self._where,
                 remedy=f"run the task again once GitHub answers; {DOCUMENTED}",
             )
@@ -271,26 +236,6 @@ def open_client(
 @cache
 def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
-
-
-def _again(wait: timedelta, is_again: bool) -> RetryOption:
-    # githubkit takes a wait of nothing for one that was not said, and waits a minute.
-    return RetryOption(is_again, max(wait, timedelta(milliseconds=1)))
-
-
-def _is_lost(error: GitHubException) -> bool:
-    """Whether nobody said what became of the request."""
-    if isinstance(error, RequestFailed):
-        return error.response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
-    return isinstance(error, RequestError) and isinstance(error.exc, httpx.RequestError)
-
-
-def _method(error: GitHubException) -> str:
-    if isinstance(error, RequestFailed):
-        return error.request.method
-    if isinstance(error, RequestError) and isinstance(error.exc, httpx.RequestError):
-        return error.exc.request.method
-    return _MAKES
 
 
 def _how(error: GitHubException) -> str:
