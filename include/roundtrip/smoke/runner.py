@@ -14,13 +14,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import redis
 
 from roundtrip.errors import RoundtripError, SmokeError
+from roundtrip.plan.environment import ComposeTargetSettings
 from roundtrip.release import Release
-from roundtrip.smoke.door import FrontDoor
-from roundtrip.smoke.killing import kill_listener
+from roundtrip.smoke.door import FrontDoor, Kill
+from roundtrip.smoke.killing import kill_container, kill_listener
 from roundtrip.smoke.metrics import metrics_move
 from roundtrip.smoke.pages import backtest, login_via_github, stale_cookies
 from roundtrip.smoke.stable import stable_smoke
@@ -81,9 +83,12 @@ def run_smoke(release: Release, stage: str, version: str, names: Sequence[str]) 
 
 def door_of(release: Release, stage: str, version: str) -> FrontDoor:
     """The environment of `stage` as smoke tests see it."""
-    target = release.target(stage)
+    target, settings = release.target(stage), release.environment(stage).target
+    kill: Kill = kill_listener
+    if isinstance(settings, ComposeTargetSettings):
+        kill = partial(kill_container, settings.engine)
     addresses = target.addresses()
-    return FrontDoor(addresses.front_door, version, addresses.scrape_file, target.redis_url(), kill_listener)
+    return FrontDoor(addresses.front_door, version, addresses.scrape_file, target.redis_url(), kill)
 
 
 def _test(name: str) -> Callable[[FrontDoor], None]:
