@@ -243,10 +243,10 @@ def test_a_canary_that_ran_alone_is_shown_with_what_was_recorded_and_when(tmp_pa
     }
     told.say("gate.verdict", verdict, "soak")
     text = words(parsed(written(told, tmp_path)))
-    assert "recorded of stable 2026-01-01 14:02:00 to 2026-01-01 14:10:30 UTC 4 of 2000 (0.20 %)" in text
-    assert "recorded of stable: nothing" in text
+    assert "4 of 2000 (0.20 %) recorded 2026-01-01 14:02:00 to 2026-01-01 14:10:30 UTC" in text
+    assert "recorded: nothing" in text
     assert (
-        "recorded of stable between 13:00 and 16:00 UTC on 7 days (2025-12-25 14:00 to 2026-01-01 14:00) 21 of 10500 (0.20 %)"
+        "21 of 10500 (0.20 %) recorded between 13:00 and 16:00 UTC on 7 days (2025-12-25 14:00 to 2026-01-01 14:00)"
     ) in text
 
 

@@ -14,8 +14,9 @@ from roundtrip.dossier.evidence import Point, replay
 from roundtrip.dossier.plots import errors_plot, evidence_plot
 from roundtrip.errors import EvidenceError
 from roundtrip.gates.evidence import Baseline, Counts
+from roundtrip.gates.figure import figure
 from roundtrip.gates.hours import Beside
-from roundtrip.gates.kinds import counted, told
+from roundtrip.gates.kinds import counted, measured, told
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.checked import seconds_in_words
 from roundtrip.narrative.story import MISSING, GateStory, Story
@@ -32,9 +33,13 @@ class MetricView:
     """One metric of a gate."""
 
     name: str
+    measured: str
+    """what its counts are: bad of all, where nothing else is said"""
     canary: str
     stable: str
-    """beside the canary; where that ran alone what is recorded of it, and when"""
+    """beside the canary; where that ran alone what is recorded of it"""
+    recorded: str
+    """since when and until when it was recorded; empty where stable ran beside the canary"""
     against: str
     favour: str
     evidence_plot: Markup | None
@@ -126,47 +131,60 @@ def _metric(
     name: str,
     recorded: Mapping[str, Any] | None,
     points: tuple[Point, ...],
-    beside: str | None,
+    beside: tuple[str, str] | None,
 ) -> MetricView:
     final = recorded or (points[-1].evidence.to_json() if points else {})
     kind: Kind = final.get("kind", "errors")
     has_plot = len(points) >= LEAST_POINTS
     has_bad = has_plot and any(counts.bad for point in points for counts in (point.canary, point.stable))
+    stable, when = beside or (_counts(kind, final.get("stable")), "")
     return MetricView(
         name=name,
+        measured=measured(kind),
         canary=_counts(kind, final.get("canary")),
-        stable=_counts(kind, final.get("stable")) if beside is None else beside,
+        stable=stable,
+        recorded=when,
         against=_evidence(final, "evidence_against", "against_needed"),
         favour=_evidence(final, "evidence_for", "for_needed"),
         evidence_plot=evidence_plot(points, f"{gate_id}, {name}: evidence over time") if has_plot else None,
         counted=counted(kind),
         errors_plot=errors_plot(points, f"{gate_id}, {name}: {counted(kind)} over time") if has_bad else None,
-        no_errors=_no_errors(points[-1]) if has_plot and not has_bad else "",
+        no_errors=_no_errors(kind, points[-1]) if has_plot and not has_bad else "",
     )
 
 
-def _no_errors(last: Point) -> str:
+def _no_errors(kind: Kind, last: Point) -> str:
+    if kind == "gauge":
+        canary, stable = told(kind, last.canary), told(kind, last.stable)
+        return f"Since the gate began: canary {canary}, stable {stable}."
     return f"Since the gate began: canary 0 bad of {last.canary.total}, stable 0 bad of {last.stable.total}."
 
 
 def _counts(kind: Kind, counts: Mapping[str, int] | None) -> str:
-    return told(kind, Counts(counts.get("total", 0), counts.get("bad", 0))) if counts else MISSING
+    return _unbroken(told(kind, Counts(counts.get("total", 0), counts.get("bad", 0)))) if counts else MISSING
 
 
-def _recorded(baseline: Mapping[str, Any], samples: Sequence[Event]) -> str:
+def _unbroken(counts: str) -> str:
+    """A narrow cell breaks its lines elsewhere than before the sign."""
+    return counts.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _recorded(baseline: Mapping[str, Any], samples: Sequence[Event]) -> tuple[str, str]:
     """What is recorded of stable; where it is by hour of the day, of the hours that were compared with."""
     try:
         recorded = Baseline.from_json(baseline)
         if samples:
             first, last = (datetime.fromisoformat(samples[at].data["at"]) for at in (0, -1))
             recorded = Beside(recorded).over(first, last)
-        return str(recorded)
+        if recorded.counts.total == 0:
+            return "recorded: nothing", ""
+        return _unbroken(str(recorded.counts)), f"recorded {recorded.when()}".strip()
     except (EvidenceError, KeyError, TypeError, ValueError):
-        return MISSING
+        return MISSING, ""
 
 
 def _evidence(final: Mapping[str, Any], name: str, limit: str) -> str:
     value, needed = final.get(name), final.get(limit)
     if value is None:
         return MISSING
-    return f"{value:.3g}" + (f" of {needed:.3g}" if needed is not None else "")
+    return figure(value) + (f" of {figure(needed)}" if needed is not None else "")

@@ -15,6 +15,7 @@ import pygal
 from markupsafe import Markup
 
 from roundtrip.dossier.evidence import Point
+from roundtrip.gates.figure import figure
 
 WIDTH, HEIGHT = 460, 190
 MOST_POINTS = 240
@@ -53,7 +54,7 @@ def errors_plot(points: Sequence[Point], title: str) -> Markup:
     most = max(1.0, *(y for _, y in canary), *(y for _, y in stable))
     step = max(1.0, nice_step(most))
     ticks = [step * n for n in range(math.ceil(most / step) + 1)]
-    return _plot(title, lines, ticks, lambda y: f"{y:g}", end)
+    return _plot(title, lines, ticks, lambda y: figure(y, 6), end)
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -83,7 +84,7 @@ def _plot(
         css=(), js=(), width=WIDTH, height=HEIGHT, show_dots=False, show_legend=False, no_prefix=True,
         disable_xml_declaration=True, margin=6, margin_left=14, margin_bottom=4, margin_right=22,
         range=(min(y_ticks), max(y_ticks)), xrange=(0, max(end, 1.0)),
-        value_formatter=shown, x_value_formatter=lambda x: f"{x:g} s",
+        value_formatter=shown, x_value_formatter=lambda x: f"{figure(x, 6)} s",
     )  # fmt: skip
     chart.y_labels = list(y_ticks)
     chart.x_labels = [step * n for n in range(math.floor(max(end, 1.0) / step) + 1)]
@@ -118,4 +119,4 @@ def _log(evidence: float) -> float:
 
 
 def _power(exponent: float) -> str:
-    return f"{10**exponent:g}" if exponent < 5 else f"1e{exponent:g}"
+    return figure(10.0**exponent)

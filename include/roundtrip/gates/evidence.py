@@ -97,13 +97,12 @@ class Baseline:
     def __str__(self) -> str:
         if self.counts.total == 0:
             return "recorded of stable: nothing"
-        if self.by_hour:
-            return f"recorded of stable {self._when()} {self.counts}"
-        when = f" {self.since:%F %T} to {self.until:%F %T} UTC" if self.since and self.until else ""
-        return f"recorded of stable{when} {self.counts}"
+        return " ".join(filter(None, ["recorded of stable", self.when(), str(self.counts)]))
 
-    def _when(self) -> str:
-        """Which hours of which days."""
+    def when(self) -> str:
+        """From when until when it was counted, or in which hours of which days; empty where that is not recorded."""
+        if not self.by_hour:
+            return f"{self.since:%F %T} to {self.until:%F %T} UTC" if self.since and self.until else ""
         days = sorted({len(each) for each in self.by_hour.values()})
         on = (
             f"{days[0]} to {days[-1]} days" if len(days) > 1 else f"{days[0]} day{'s' if days[0] > 1 else ''}"

@@ -24,6 +24,7 @@ from roundtrip.errors import RoundtripError
 from roundtrip.gates import turns
 from roundtrip.gates.actions import GateAction, asked
 from roundtrip.gates.evidence import Baseline, Decision, MetricEvidence, Sample, Verdict
+from roundtrip.gates.figure import figure
 from roundtrip.gates.fold import Totals, absorb, counters_from_json, merged
 from roundtrip.gates.guard_rails import Guarded
 from roundtrip.gates.kinds import told
@@ -249,7 +250,7 @@ class _Watch:
     def _rails(self) -> list[str]:
         shown = self._state.previous.guard_rails if self._state.previous else {}
         return [
-            f"guard rail {rail.name} {shown[rail.name]:g} of at most {rail.at_most:g}"
+            f"guard rail {rail.name} {figure(shown[rail.name], 6)} of at most {figure(rail.at_most, 6)}"
             for rail in self.gate.guard_rails
             if rail.name in shown
         ]
@@ -278,7 +279,7 @@ def _beside(baseline: Baseline) -> str:
 
 
 def _of(evidence: float, needed: float) -> str:
-    return f"{evidence:.3g}/{needed:.3g}"
+    return f"{figure(evidence)}/{figure(needed)}"
 
 
 def _started(setup: GateSetup) -> dict[str, object]:

@@ -20,6 +20,7 @@ from datetime import datetime
 
 from roundtrip.errors import EvidenceError
 from roundtrip.gates.evidence import Baseline, Cause, Decision, Sample, Verdict, unread
+from roundtrip.gates.figure import figure
 from roundtrip.gates.page import Page
 from roundtrip.gates.sequential import Judge, State
 from roundtrip.plan.model import Gate, GuardRail
@@ -119,7 +120,7 @@ class Guarded:
 
 
 def _breach(rail: GuardRail, sample: Sample) -> str:
-    value = f"{sample.guard_rails[rail.name]:g}, limit {rail.at_most:g}"
+    value = f"{figure(sample.guard_rails[rail.name], 6)}, limit {figure(rail.at_most, 6)}"
     if rail.source == "services":
         return f"guard rail {rail.name}: {rail.service} shows {rail.series} {value}"
     kinds = ", ".join(sample.new_errors.get(rail.name, ()))

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from roundtrip.gates.evidence import Counts
+from roundtrip.gates.figure import figure
 from roundtrip.plan.model import Gate, Kind
 
 MILLISECONDS = 1000
@@ -58,11 +59,21 @@ def counted(kind: Kind) -> str:
     return names.get(kind, "bad requests")
 
 
+def measured(kind: Kind) -> str:
+    """What the two numbers of its counts are, above or beside them."""
+    names = {
+        "throughput": "finished, in which time",
+        "gauge": "looks above the bound",
+        "rejected": "rejected of all",
+    }
+    return names.get(kind, "bad of all")
+
+
 def told(kind: Kind, counts: Counts) -> str:
     """The counts in a sentence."""
     if kind == "throughput":
         seconds = counts.total / MILLISECONDS
-        rate = f" ({counts.bad / seconds:.3g}/s)" if seconds else ""
+        rate = f" ({figure(counts.bad / seconds)}/s)" if seconds else ""
         return f"{counts.bad} finished in {seconds:.0f} s of its processes{rate}"
     if kind == "gauge":
         return f"above the bound in {counts} looks"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from roundtrip.gates.figure import figure
 from roundtrip.gates.kinds import unit
 from roundtrip.gates.planning import traffic_needed
 from roundtrip.plan.model import Gate, Metric
@@ -54,8 +55,10 @@ class Need:
             return f"looks for {self.looked_seconds:.0f} s, whatever the traffic"
         if self.canary_requests is None:
             return "as many as show a ratio, which depends on how often stable fails"
-        rate = "" if self.requests_per_second is None else f", {self.requests_per_second:.3g} {self.unit}/s"
-        stated = "" if self.stated is None else f" (stated: {self.stated:g})"
+        rate = (
+            "" if self.requests_per_second is None else f", {figure(self.requests_per_second)} {self.unit}/s"
+        )
+        stated = "" if self.stated is None else f" (stated: {figure(self.stated, 6)})"
         return f"{self.canary_requests} canary {self.unit}{rate} at a share of {self.share:.0%}{stated}"
 
     def to_json(self) -> dict[str, Any]:

@@ -61,6 +61,7 @@ from roundtrip.gates.evidence import (
     Verdict,
     unread,
 )
+from roundtrip.gates.figure import figure
 from roundtrip.gates.hours import Beside
 from roundtrip.gates.kinds import amount, faced, is_of_requests, minimum, told, unit
 from roundtrip.plan.model import Gate, Kind, Metric
@@ -158,8 +159,7 @@ class Judge:
             worst = max(logs, key=logs.__getitem__)
             return decided(
                 Verdict.FAIL,
-                f"{self._sentence(worst, metrics[worst], state)}; evidence against the gate {_shown(mean):.3g}, "
-                f"limit {math.exp(self._log_fail):.3g}, after {elapsed:.0f} s",
+                f"{self._sentence(worst, metrics[worst], state)}; {self._against_gate(mean)}, after {elapsed:.0f} s",
             )
         stale = self._stale(state, sample, began, now)
         if stale:
@@ -228,7 +228,7 @@ class Judge:
             if waiting:
                 lacking.append(f"{name}: {waiting} canary requests wait for one to stable to compare with")
             if not self._rules[name].log_for(state.metrics[name]) >= math.log(one.for_needed):
-                lacking.append(f"{name}: evidence for {one.evidence_for:.3g} of {one.for_needed:.3g}")
+                lacking.append(f"{name}: evidence for {figure(one.evidence_for)} of {figure(one.for_needed)}")
         lacking += [
             f"{column} is missing: {sample.missing[column]}"
             for column in self._columns()
@@ -281,6 +281,13 @@ class Judge:
         if name not in self._beside or state.began is None or state.previous is None:
             return None
         return self._beside[name].over(state.began, state.previous.at)
+
+    def _against_gate(self, mean: float) -> str:
+        """The sum of it: a single metric's evidence has a limit of its own, so it is said that this is not one's."""
+        of = f" (mean of {len(self._rules)} metrics)" if len(self._rules) > 1 else ""
+        return (
+            f"evidence against the gate {figure(_shown(mean))}{of}, limit {figure(math.exp(self._log_fail))}"
+        )
 
     def _sentence(self, name: str, one: MetricEvidence, state: State) -> str:
         kind = self._kinds[name]

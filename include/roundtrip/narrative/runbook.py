@@ -10,6 +10,7 @@ from typing import Any
 
 from roundtrip.forge.backlog import BacklogItem
 from roundtrip.gates.evidence import ARMS, Arm, Counts
+from roundtrip.gates.figure import figure
 from roundtrip.gates.kinds import told
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.checked import gaps
@@ -123,7 +124,7 @@ def _bad(metric: Metric) -> str:
 
 def _tolerated(metric: Metric) -> str:
     odds = 1 / metric.tolerated_odds if metric.kind == "throughput" else metric.tolerated_odds
-    return f"{odds:.3g} times the stable version's"
+    return f"{figure(odds)} times the stable version's"
 
 
 def _back(release: str, plan: Plan) -> str:

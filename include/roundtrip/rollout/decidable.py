@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from roundtrip.errors import PlanError
+from roundtrip.gates.figure import figure
 from roundtrip.gates.needs import need
 from roundtrip.plan.model import Plan, Wave
 from roundtrip.release import Release
@@ -87,6 +88,6 @@ def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: W
             continue
         yield (
             f"{where}: needs {found.canary_requests} canary {found.unit} within "
-            f"{settled.deadline_seconds:g} s, which are {found.requests_per_second:.3g} {found.unit}/s to "
-            f"{metric.service} at a share of {100 * found.share:.3g}%, stated are {stated:.3g}"
+            f"{settled.deadline_seconds:g} s, which are {figure(found.requests_per_second)} {found.unit}/s to "
+            f"{metric.service} at a share of {100 * found.share:.3g}%, stated are {figure(stated)}"
         )
