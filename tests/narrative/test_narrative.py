@@ -135,7 +135,15 @@ def test_the_post_mortem_tells_what_the_ledger_knows_and_asks_the_rest(tmp_path:
 def test_the_post_mortem_says_in_short_what_happened_where_and_what_it_cost(tmp_path: Path) -> None:
     told = rolled_back(tmp_path)
     short = postmortem(told.release, told.ledger.events()).partition("## Impact")[0]
-    assert "1.1.0 was first placed in `local_production`." in short
+    [placed] = [e for e in told.ledger.events(kind="deployed") if e.key == PRODUCTION]
+    served = next(e for e in told.ledger.events(kind="converge.finished") if e.seq > placed.seq)
+    assert served.at > placed.at
+    assert (
+        f"At {served.at:%H:%M:%S} UTC 1.1.0 first served in `local_production`; it was about to be placed at {placed.at:%H:%M:%S}."
+    ) in short
+    [found] = [e for e in told.ledger.events(kind="gate.verdict") if e.data["verdict"] == "FAIL"]
+    seconds = (found.at - placed.at).total_seconds()
+    assert f"{seconds:.1f} s after the new version was about to be placed there: Gate" in short
     assert "Gate production.wave\\_2: FAIL" in short
     assert "Everything was proven restored at" in short
     assert "Of 2094 requests that clients sent meanwhile, 31 (1.48 %) failed." in short
@@ -154,7 +162,9 @@ def test_the_post_mortem_of_what_a_person_took_back_says_when_and_is_about_produ
     told.traffic(STAGING, "rollback", 70, {})
     short = postmortem(told.release, told.ledger.events(), outcome="ROLLED BACK", reason="prices are wrong")
     short = short.partition("## Impact")[0]
-    assert "first placed in `local_production`" in short
+    assert (
+        "1.1.0 was about to be placed in `local_production`; that it served there is not recorded." in short
+    )
     assert "No gate found anything; it was decided to take it back at" in short
     assert "after that." in short
     assert "Of 500 requests that clients sent meanwhile, none failed." in short

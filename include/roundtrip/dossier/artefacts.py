@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from roundtrip.dossier.rows import Row, text
+from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.story import MISSING, Story
 
 
@@ -69,12 +70,24 @@ def files(story: Story) -> tuple[Row, ...]:
 
 
 def verifications(story: Story) -> tuple[Row, ...]:
+    """What was verified or refused, and what it was verified for."""
     rows = []
     for event in story.events:
-        about = (f"{event.at:%H:%M:%S}", text(event.data, "environment"), text(event.data, "version"))
+        where = text(event.data, "environment")
+        about = (f"{event.at:%H:%M:%S}", where, text(event.data, "version"), _verified_for(story, event))
         if event.kind == "verify.passed":
             by = " and ".join([str(event.data.get("by", "digest")), *event.data.get("attestations", {})])
             rows.append(Row((*about, f"passed, {len(event.data.get('files', {}))} files by {by}"), "good"))
         elif event.kind == "verify.refused":
             rows.append(Row((*about, f"refused: {text(event.data, 'reason')}"), "bad"))
     return tuple(rows)
+
+
+def _verified_for(story: Story, event: Event) -> str:
+    """What is to be deployed in production has been published before; what was looked at there earlier was to be signed."""
+    begun, published = story.first("rollback.begun"), story.first("sign.published")
+    if begun is not None and event.seq > begun.seq:
+        return "rollback"
+    production = story.started.get("environments", {}).get("production")
+    is_to_be_signed = published is None or event.seq < published.seq
+    return "signing" if is_to_be_signed and event.data.get("environment") == production else "deployment"

@@ -61,6 +61,8 @@ class Page:
     story: Story
     tone: str
     sentence: str
+    reason: str
+    """why it ended so; of a release that was taken back, why it was"""
     facts: tuple[Fact, ...]
     gaps: tuple[Gap, ...]
     checklist: tuple[Row, ...]
@@ -77,6 +79,8 @@ class Page:
     traffic_sum: Row
     incident: Incident | None
     """None when nothing was taken back"""
+    found_by: str
+    """of the incident, in words"""
     rollback: tuple[Row, ...]
     restored: tuple[Row, ...]
     people: tuple[Row, ...]
@@ -86,12 +90,14 @@ class Page:
 
 def page(story: Story, plan: Plan, seal: Seal) -> Page:
     """The page of a release."""
+    found = incident(story) if story.last("rollback.begun") else None
     by_hand = [gate.id for gate in story.gates() if gate.title != gate.name]
     is_by_hand = bool(by_hand) and story.outcome == "PROMOTED"
     sentence = OUTCOME_SENTENCES.get(story.outcome, "The release has not ended; this page is a draft.")
     return Page(
         story=story,
         tone="note" if is_by_hand else TONES.get(story.outcome, "note"),
+        reason=_reason(story),
         sentence=OVERRIDDEN_SENTENCE.format(", ".join(by_hand)) if is_by_hand else sentence,
         facts=_facts(story, plan),
         gaps=gaps(story, plan),
@@ -106,9 +112,10 @@ def page(story: Story, plan: Plan, seal: Seal) -> Page:
         github=tuple(_github(e) for e in story.events if e.kind.startswith("github.")),
         traffic=tuple(_traffic(e) for e in story.all("traffic.summary")),
         traffic_sum=_traffic_sum(story.all("traffic.summary")),
-        incident=incident(story) if story.last("rollback.begun") else None,
+        incident=found,
+        found_by=_found_by(story, found) if found else "",
         rollback=tuple(_step(e) for e in story.all("rollback.step")),
-        restored=tuple(_restored(e) for e in story.all("rollback.verified")),
+        restored=tuple(_restored(story, e) for e in story.all("rollback.verified")),
         people=_people(story),
         timeline=timeline(story),
         seal=seal,
@@ -126,6 +133,7 @@ def _facts(story: Story, plan: Plan) -> tuple[Fact, ...]:
         Fact("Carried out", plan.document),
         Fact("Began", f"{story.began_at:%Y-%m-%d %H:%M:%S} UTC"),
         Fact("Took", seconds_in_words(round(story.duration.total_seconds()))),
+        *_taken_back_later(story),
         Fact("Triggered by", opened.actor if opened else MISSING),
         Fact("Commit", story.commit or MISSING, True),
         Fact("Plan digest", text(started, "plan_digest"), True),
@@ -135,6 +143,18 @@ def _facts(story: Story, plan: Plan) -> tuple[Fact, ...]:
         ),
         Fact("Soak", seconds_in_words(soak) if soak is not None else MISSING),
     )
+
+
+def _taken_back_later(story: Story) -> tuple[Fact, ...]:
+    begun = story.taken_back_later
+    if begun is None:
+        return ()
+    took = seconds_in_words(round((story.ended_at - begun.at).total_seconds()))
+    return (Fact("Taken back later", f"{begun.at:%Y-%m-%d %H:%M:%S} UTC, which took {took}"),)
+
+
+def _reason(story: Story) -> str:
+    return f"Taken back because: {story.reason}" if story.outcome == "ROLLED BACK" else story.reason
 
 
 def _item(name: str, event: Event) -> Row:
@@ -208,22 +228,43 @@ def _traffic_sum(events: tuple[Event, ...]) -> Row:
     return Row(("all", "", str(sent), str(failed), "", ""))
 
 
+def _found_by(story: Story, found: Incident) -> str:
+    if found.found_by is not None:
+        return f"{entry(found.found_by).what}, at {found.found_by.at:%H:%M:%S} UTC"
+    begun = story.first("rollback.begun")
+    return f"nothing had failed; taken back because: {text(begun.data, 'why') if begun else MISSING}"
+
+
 def _step(event: Event) -> Row:
     step = str(event.data.get("step") or event.key or MISSING).rpartition("/")[2].replace("_", " ")
     return Row((f"{event.at:%H:%M:%S}", text(event.data, "environment"), step, text(event.data, "detail")))
 
 
-def _restored(event: Event) -> Row:
+def _restored(story: Story, event: Event) -> Row:
     redis = event.data.get("redis", {})
     grown = redis.get("grown", [])
     cells = (
         str(event.key),
         placed(event.data.get("deployment")),
-        f"{redis.get('kept', MISSING)} kept, {redis.get('differences', MISSING)} different",
+        _compared(story, event),
         ", ".join(map(str, grown)) or "none",
         ", ".join(map(str, event.data.get("smoke", []))) or MISSING,
     )
     return Row(cells)
+
+
+def _compared(story: Story, event: Event) -> str:
+    """How many keys of the snapshot were looked at again: that none differs says nothing where there was none."""
+    redis = event.data.get("redis", {})
+    kept, different = redis.get("kept"), redis.get("differences")
+    if kept is None or different is None:
+        return MISSING
+    snapshot = next((e.data.get("redis", {}) for e in story.all("snapshot.taken") if e.key == event.key), {})
+    grown = len(set(redis.get("grown", [])) & set(snapshot))
+    compared = kept + different + grown
+    if not compared:
+        return "nothing to compare: the snapshot holds no key"
+    return f"{compared} compared: {kept} as before, {grown} grown, {different} different"
 
 
 def _people(story: Story) -> tuple[Row, ...]:

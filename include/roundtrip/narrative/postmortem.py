@@ -15,7 +15,7 @@ from roundtrip.narrative.client_traffic import BEFORE, by_version
 from roundtrip.narrative.incident import Incident, incident
 from roundtrip.narrative.markdown import bullets, code, inline, table
 from roundtrip.narrative.story import Story, read_story
-from roundtrip.narrative.timeline import Entry, Tone, entry, timeline
+from roundtrip.narrative.timeline import Entry, Tone, entry, taken_back_because, timeline
 
 QUESTIONS = (
     "Which line of the change caused it, and what was it meant to do?",
@@ -73,13 +73,13 @@ def _in_short(story: Story, found: Incident) -> str:
     """Four sentences for somebody who was asleep."""
     if found.placed_at is None:
         return "Nothing of the new version was placed anywhere."
-    version = inline(story.started.get("to_version", "the new version"))
-    said = [f"At {found.placed_at:%H:%M:%S} UTC {version} was first placed in {code(found.where)}."]
+    said = [_served(story, found)]
     if found.found_by is not None:
         what = entry(found.found_by)
         detail = f" ({inline(what.detail)})" if what.detail else ""
         said.append(
-            f"{_seconds(found.detection_seconds)} later, at {found.found_by.at:%H:%M:%S}: {inline(what.what)}{detail}."
+            f"At {found.found_by.at:%H:%M:%S}, {_seconds(found.detection_seconds)} after the new version was about to be placed there: "
+            f"{inline(what.what)}{detail}."
         )
     elif found.begun_at is not None:
         said.append(f"No gate found anything; it was decided to take it back at {found.begun_at:%H:%M:%S}.")
@@ -97,6 +97,13 @@ def _in_short(story: Story, found: Incident) -> str:
             f"Everything was proven restored at {found.restored_at:%H:%M:%S}, {_seconds(found.recovery_seconds)} after {since}."
         )
     return bullets([*said, _cost(story, found)], "")
+
+
+def _served(story: Story, found: Incident) -> str:
+    version, where = inline(story.started.get("to_version", "the new version")), code(found.where)
+    if found.served_at is None:
+        return f"At {found.placed_at:%H:%M:%S} UTC {version} was about to be placed in {where}; that it served there is not recorded."
+    return f"At {found.served_at:%H:%M:%S} UTC {version} first served in {where}; it was about to be placed at {found.placed_at:%H:%M:%S}."
 
 
 def _cost(story: Story, found: Incident) -> str:
@@ -117,9 +124,8 @@ def _why(story: Story, reason: str) -> str:
     begun = story.first("rollback.begun")
     paragraphs = [inline(reason)]
     if begun is not None:
-        paragraphs.append(
-            f"The rollback began because: {inline(begun.data.get('why', 'no reason was given'))}."
-        )
+        paragraphs.append(f"The rollback began because: {inline(taken_back_because(story, begun))}.")
+        paragraphs = paragraphs[1:] if reason == begun.data.get("why") else paragraphs
     lapses = [
         f"{inline(e.key or '')}: {inline(e.data.get('reason', ''))}" for e in story.all("watchdog.lapsed")
     ]
@@ -156,14 +162,18 @@ def _impact(story: Story) -> str:
 
 def _times(found: Incident) -> str:
     moments = [
-        ("new version first placed", found.placed_at),
-        ("fault found", found.found_by.at if found.found_by else None),
+        ("new version about to be placed", found.placed_at),
+        ("new version first served", found.served_at),
+        *([("fault found", found.found_by.at)] if found.found_by else []),
         ("traffic taken away", found.pulled_at),
         ("rollback began", found.begun_at),
         ("everything proven restored", found.restored_at),
     ]
     rows = [[what, f"{at:%H:%M:%S.%f}"[:-3] if at else "not recorded"] for what, at in moments]
-    spans = [("time to detect", found.detection_seconds), ("time to recover", found.recovery_seconds)]
+    since = "the fault was found" if found.found_by else "the rollback began"
+    spans = [(f"time to recover, since {since}", found.recovery_seconds)]
+    if found.found_by is not None:
+        spans.insert(0, ("time to detect, since it was about to be placed", found.detection_seconds))
     rows += [[what, _seconds(seconds) if seconds is not None else "not recorded"] for what, seconds in spans]
     return table(["what", "when"], rows)
 
@@ -183,7 +193,7 @@ def _timeline(story: Story, found: Incident) -> str:
         if one.seq not in elsewhere
         and (found.placed_at is None or one.at >= found.placed_at or _is_told_anyway(one))
     ]
-    before = "What came before the first placement is in the dossier." if found.placed_at else ""
+    before = "What came before it was about to be placed is in the dossier." if found.placed_at else ""
     return "\n\n".join(filter(None, [before, table(["time", "what", "detail", "by"], rows)]))
 
 

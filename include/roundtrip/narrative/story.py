@@ -87,8 +87,17 @@ class Story:
         return self.events[-1].at
 
     @property
+    def taken_back_later(self) -> Event | None:
+        """`rollback.begun` of a release that had ended before; None of one that was taken back on its way, or not at all."""
+        begun, outcome = self.first("rollback.begun"), self.first("release.outcome")
+        return begun if begun and outcome and begun.seq > outcome.seq else None
+
+    @property
     def duration(self) -> timedelta:
-        return self.ended_at - self.began_at
+        """Of the release itself: what lies between its end and a later rollback is nobody's work."""
+        outcome = self.first("release.outcome")
+        ended_at = outcome.at if outcome and self.taken_back_later else self.ended_at
+        return ended_at - self.began_at
 
     @property
     def outcome(self) -> str:

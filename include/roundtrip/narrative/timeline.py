@@ -8,12 +8,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from roundtrip.ledger.ledger import Event
+from roundtrip.narrative.incident import failed_before
 from roundtrip.narrative.story import MISSING, Story, gate_id_of, titled
 
 LEFT_OUT = frozenset({"gate.sample", "token.taken"})
@@ -47,7 +48,9 @@ def timeline(story: Story) -> tuple[Entry, ...]:
     """The entries of a release, in the ledger's order."""
     finished = {e.data.get("token") for e in story.all("converge.finished")}
     return tuple(
-        entry(event)
+        replace(entry(event), detail=taken_back_because(story, event))
+        if event.kind == "rollback.begun"
+        else entry(event)
         for event in story.events
         if event.kind not in LEFT_OUT
         and not (event.kind == "converge.started" and event.data.get("token") in finished)
@@ -59,6 +62,12 @@ def entry(event: Event) -> Entry:
     tell = SENTENCES.get(event.kind)
     what, detail, tone = tell(event) if tell else (event.kind, event.key or "", Tone.PLAIN)
     return Entry(event.seq, event.at, event.actor, what, detail, tone)
+
+
+def taken_back_because(story: Story, begun: Event) -> str:
+    """Why a rollback began, and what had failed: whoever began it knows that something did, the ledger which."""
+    why, failed = _text(begun.data, "why"), failed_before(story, begun)
+    return f"{why}; before it: {entry(failed).what}" if failed else why
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:
@@ -94,7 +103,10 @@ def _made(e: Event) -> Told:
 
 
 def _bundle(e: Event) -> Told:
-    return f"Built {_text(e.data, 'service')} {_text(e.data, 'version')}", _text(e.data, "digest"), Tone.PLAIN
+    bundle, digest = f"{_text(e.data, 'service')} {_text(e.data, 'version')}", _text(e.data, "digest")
+    if e.data.get("reused") is True:
+        return f"{bundle} was built before, from the same source", digest, Tone.PLAIN
+    return f"Built {bundle}", digest, Tone.PLAIN
 
 
 def _image(e: Event) -> Told:
@@ -104,6 +116,9 @@ def _image(e: Event) -> Told:
 
 def _reproduced(e: Event) -> Told:
     what = f"the image of {e.key}" if e.kind == "build.image_reproduced" else str(e.key)
+    if e.data.get("same") is True and e.data.get("reused") is True:
+        told = f"{what} not built again: built twice in an earlier release, with the same digest"
+        return told, _text(e.data, "second"), Tone.PLAIN
     if e.data.get("same") is True:
         return f"Built {what} again: the same digest", _text(e.data, "second"), Tone.PLAIN
     return f"Built {what} again: another digest", f"{e.data.get('first')}, {e.data.get('second')}", Tone.BAD
@@ -195,6 +210,22 @@ def _verified(e: Event) -> Told:
     return what, f"by {by}, {len(files)} files", Tone.PLAIN
 
 
+def _withdrawn(e: Event) -> Told:
+    kept, tag = _text(e.data, "kept_as"), _text(e.data, "tag")
+    what = "Tag" if kept.startswith("refs/") else "Published release"
+    whose = f"{_text(e.data, 'of_release')}, which was taken back; kept as {kept}"
+    return f"{what} {tag} of an earlier release set aside", whose, Tone.PLAIN
+
+
+def _copied(e: Event) -> Told:
+    what = f"{_text(e.data, 'environment')}: the new version's Redis keys copied aside"
+    return what, f"{_text(e.data, 'keys')} keys, in {e.key}", Tone.PLAIN
+
+
+def _put_back(e: Event) -> Told:
+    return f"{_text(e.data, 'environment')}: Redis keys put back", f"{_text(e.data, 'keys')} keys", Tone.PLAIN
+
+
 def _approval(e: Event) -> Told:
     decision = _text(e.data, "decision")
     return (
@@ -220,17 +251,23 @@ def _step(e: Event) -> Told:
 def _restored(e: Event) -> Told:
     redis = e.data.get("redis", {})
     kept, grown = redis.get("kept", MISSING), redis.get("grown", [])
-    detail = f"Redis: {kept} keys as before, {len(grown)} grown by the stable version"
+    detail = f"Redis: no key differs, {kept} unchanged, {len(grown)} grown by the stable version"
+    detail = detail if kept or grown else "Redis: there was no key to compare"
     return f"{e.key}: equals its snapshot", detail, Tone.GOOD
 
 
 def _drill(e: Event) -> Told:
-    found, back, budget = (_text(e.data, f"{n}_seconds") for n in ("detection", "recovery", "budget"))
+    found, back, budget = (_seconds(e.data, f"{n}_seconds") for n in ("detection", "recovery", "budget"))
     return (
         "Drill assessed",
         f"found after {found} s, restored after {back} s more, budget {budget} s",
         Tone.NOTE,
     )
+
+
+def _seconds(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return f"{value:.1f}" if isinstance(value, int | float) else _text(data, name)
 
 
 def _told(e: Event) -> Told:
@@ -338,6 +375,7 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "sign.attested": _plain("Said of the release, signed: {key}", "digest"),
     "sign.tagged": _plain("Tagged", "tag"),
     "sign.published": _plain("Published {key}"),
+    "sign.withdrawn": _withdrawn,
     "verify.passed": _verified,
     "verify.refused": _refused,
     "merge.begun": _plain("Release branch is about to be merged", "head"),
@@ -348,8 +386,8 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "promoted": _plain("Promoted", "environment"),
     "rollback.begun": _rollback,
     "rollback.step": _step,
-    "state.copied": _plain("{key}: the new version's Redis keys, copied aside", "keys"),
-    "state.restored": _plain("{key}: Redis keys put back", "keys"),
+    "state.copied": _copied,
+    "state.restored": _put_back,
     "rollback.verified": _restored,
     "post_launch.done": _plain("Runbook and backlog written", "runbook"),
     "drill.assessed": _drill,
