@@ -34,7 +34,7 @@ def close(release: Release) -> None:
     if ended.outcome is not Outcome.PROMOTED:
         raise PromotionError(
             f"{ended.outcome.value}: {ended.reason}",
-            where=f"release {release.id}",
+            where=release.id,
             remedy=_next(release, ended.outcome),
         )
 
@@ -45,7 +45,7 @@ def close_rollback(release: Release) -> None:
     if ended.outcome is not Outcome.ROLLED_BACK:
         raise RollbackError(
             f"{ended.outcome.value}: {ended.reason}",
-            where=f"release {release.id}",
+            where=release.id,
             remedy=_next(release, ended.outcome),
         )
 

@@ -30,6 +30,10 @@ def record(release: Release, task: str, error: RoundtripError, log: Logger, *, o
 
 
 def ended_by(error: RoundtripError) -> AirflowException:
-    """What ends the task in Airflow."""
+    """What ends the task in Airflow: raise it `from error.__cause__`.
+
+    It stands where the error does, and instead of it. An error of ours names its kind itself, and a task's log puts the kind of
+    each error of the chain before it: `PromotionError: PromotionError: …`.
+    """
     kind = AirflowException if error.retriable else AirflowFailException
-    return kind(str(error))
+    return kind(str(error)).with_traceback(error.__traceback__)

@@ -52,7 +52,7 @@ class FormStep(BaseOperator):
             plan = load_plan(INCLUDE / "plans" / f"{self.plan}.yaml")
             done = self.record(open_ledger(home()), plan, context["dag_run"], context["params"])
         except RoundtripError as error:
-            raise ended_by(error) from error
+            raise ended_by(error) from error.__cause__
         self.log.info("%s", done)
 
     @abstractmethod

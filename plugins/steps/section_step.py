@@ -81,7 +81,7 @@ class SectionStep(BaseOperator):
                 authorization=server_authorization,
             )
         except RoundtripError as error:
-            raise ended_by(error) from error
+            raise ended_by(error) from error.__cause__
         self.carry_out(release)
 
     def carry_out(self, release: Release) -> None:
@@ -96,7 +96,7 @@ class SectionStep(BaseOperator):
                     _function(self.call)(release, **self.arguments)
         except RoundtripError as error:
             record(release, self.task_id, error, self.log)
-            raise ended_by(error) from error
+            raise ended_by(error) from error.__cause__
         if not is_needed:
             raise AirflowSkipException(f"{self.task_id}: nothing to do, says the ledger of {release.id}")
 

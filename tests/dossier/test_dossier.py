@@ -269,7 +269,7 @@ def test_a_release_that_was_taken_back_shows_how_and_what_was_restored(tmp_path:
         "s after the new version was about to be placed there; it first served at 12:",
         "Taken back because: gate production.wave_2: FAIL",
         "s until everything was proven restored",
-        f"{PRODUCTION} api 1.0.0 × 1 at 100 % 14 compared: 14 as before, 0 grown, 0 different fills, orders stable_smoke",
+        f"{PRODUCTION} api 1.0.0 × 1 at 100 %; flags off 14 compared: 14 as before, 0 grown, 0 different fills, orders stable_smoke",
         "the release branch carried the fault 'errors' on purpose",
         "gate production.soak it did not begin",
         "could not be notified",

@@ -369,7 +369,8 @@ def rolled_back(folder: Path, *, finished: bool = True) -> Told:
         for step in ("pull_traffic", "stop_new_services", "deploy_last_known_good", "revert_state"):
             told.later(1.5)
             told.say(
-                "rollback.step", {"environment": environment, "step": step, "detail": "api 1.0.0 ×1 100 %"}
+                "rollback.step",
+                {"environment": environment, "step": step, "detail": "api 1.0.0 × 1 at 100 %; flags off"},
             )
     if not finished:
         told.say(

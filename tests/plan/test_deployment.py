@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundtrip.plan.deployment import Deployment, Placement, mixed, pulled, retired, whole
+from roundtrip.plan.deployment import Deployment, Placement, in_words, mixed, pulled, retired, whole
 from roundtrip.plan.loading import load_plan
 from roundtrip.plan.model import Plan, Replicas, Wave
 
@@ -209,3 +209,9 @@ def test_a_wave_of_workers_is_at_least_one_and_the_last_has_all() -> None:
     wave = Wave(number=1, last=False, traffic_percent=10, worker_step_percent=10)
     assert [wave.workers(count) for count in (1, 3, 10, 11)] == [1, 1, 1, 2]
     assert wave.model_copy(update={"last": True}).workers(11) == 11
+
+
+def test_a_deployment_has_one_form_of_words() -> None:
+    api = Placement("api", "1.1.0", 2, "sha256:x", "", 50)
+    assert in_words(Deployment((api,), {"login": True}).to_json()) == "api 1.1.0 × 2 at 50 %; flags on: login"
+    assert in_words(Deployment().to_json()) == "nothing runs; flags off"

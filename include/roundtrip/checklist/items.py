@@ -113,7 +113,7 @@ def report(release: Release) -> None:
     if stops:
         raise FindingsError(
             f"{len(stops)} finding{'s' if len(stops) > 1 else ''} stop the release:\n  " + "\n  ".join(stops),
-            where=f"release {release.id}",
+            where=release.id,
             remedy="mend them on the working branch and release again; nothing was built or deployed",
         )
     passed = {"items": list(SENTENCES), "not_checked": not_checked}

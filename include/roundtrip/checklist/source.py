@@ -37,7 +37,7 @@ def inspected_commit(release: Release) -> str:
     if not isinstance(commit, str):
         raise ForgeError(
             "the release branch was not cut by this release",
-            where=f"release {release.id}, item release_branch",
+            where=f"{release.id}, item release_branch",
             remedy="mend what that item found and run it again",
         )
     return commit

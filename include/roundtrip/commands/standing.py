@@ -11,7 +11,7 @@ from roundtrip.commands.prepare import Machine
 from roundtrip.embedded.airflow import Login
 from roundtrip.errors import TargetError
 from roundtrip.ledger.ledger import Event
-from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.deployment import Deployment, placement_in_words
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Standing:
             flags = ", ".join(f"{flag} {'on' if on else 'off'}" for flag, on in seen.flags.items())
             lines.append(f"{name}:" + (f" flags {flags}" if flags else "") + watched)
             lines += [
-                f"  {p.service} {p.version} ×{p.replicas} {p.weight_percent} % of its traffic"
+                f"  {placement_in_words(p.service, p.version, p.replicas, p.weight_percent)} of its traffic"
                 for p in seen.placements
             ] or ["  runs nothing"]
         return lines

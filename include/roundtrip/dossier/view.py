@@ -259,8 +259,10 @@ def _compared(story: Story, event: Event) -> str:
     kept, different = redis.get("kept"), redis.get("differences")
     if kept is None or different is None:
         return MISSING
-    snapshot = next((e.data.get("redis", {}) for e in story.all("snapshot.taken") if e.key == event.key), {})
-    grown = len(set(redis.get("grown", [])) & set(snapshot))
+    before = {
+        name for e in story.all("snapshot.taken") if e.key == event.key for name in e.data.get("redis", {})
+    }
+    grown = len(before & set(redis.get("grown", [])))
     compared = kept + different + grown
     if not compared:
         return "nothing to compare: the snapshot holds no key"

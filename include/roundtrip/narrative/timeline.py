@@ -16,6 +16,7 @@ from typing import Any
 from roundtrip.ledger.ledger import Event
 from roundtrip.narrative.incident import failed_before
 from roundtrip.narrative.story import MISSING, Story, gate_id_of, titled
+from roundtrip.plan.deployment import in_words
 
 LEFT_OUT = frozenset({"gate.sample", "token.taken"})
 
@@ -333,14 +334,7 @@ def noted(count: int) -> str:
 
 def placed(deployment: Mapping[str, Any] | None) -> str:
     """A deployment in one line."""
-    if not deployment:
-        return MISSING
-    parts = [
-        f"{p.get('service')} {p.get('version')} × {p.get('replicas')} at {p.get('weight_percent')} %"
-        for p in deployment.get("placements", [])
-    ]
-    on = [name for name, is_on in deployment.get("flags", {}).items() if is_on]
-    return "; ".join(parts or ["nothing runs"]) + (f"; flags on: {', '.join(on)}" if on else "")
+    return in_words(deployment) if deployment else MISSING
 
 
 SENTENCES: Mapping[str, Callable[[Event], Told]] = {

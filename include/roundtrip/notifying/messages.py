@@ -223,7 +223,7 @@ def _message(
     prefix = "Drill: " if release.is_drill else ""
     lines = [
         f"What: {what}.",
-        f"Where: {where}, release {release.id}",
+        f"Where: {where}, {release.id}",
         f"Since: {f'{since.at:%Y-%m-%d %H:%M:%S} UTC' if since else 'not recorded'}",
         f"Next: {then}.",
         f"Look at: {release.home.dossier(release.id)}" + (f", {release.ui}" if release.ui else ""),

@@ -44,6 +44,19 @@ class Placement:
             )
 
 
+def placement_in_words(service: object, version: object, replicas: object, weight_percent: object) -> str:
+    """`api 1.1.0 × 2 at 50 %`: the same words in logs, on pages and in the command's answers."""
+    return f"{service} {version} × {replicas} at {weight_percent} %"
+
+
+def in_words(deployment: Mapping[str, Any]) -> str:
+    """A deployment as the ledger has it, in one line."""
+    names = ("service", "version", "replicas", "weight_percent")
+    parts = [placement_in_words(*map(placement.get, names)) for placement in deployment.get("placements", [])]
+    on = [name for name, is_on in deployment.get("flags", {}).items() if is_on]
+    return "; ".join([*(parts or ["nothing runs"]), f"flags on: {', '.join(on)}" if on else "flags off"])
+
+
 @dataclass(frozen=True)
 class Deployment:
     """All placements of one environment, and its feature flags."""

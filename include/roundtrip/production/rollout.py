@@ -138,7 +138,7 @@ def require_promoted(release: Release) -> None:
     if release.ledger.last(release.id, "promoted") is None:
         raise PromotionError(
             "production was not promoted by this release",
-            where=f"release {release.id}",
+            where=release.id,
             remedy="see the failed or skipped task before; what was deployed is taken back",
         )
 
@@ -157,7 +157,7 @@ def _snapshot(release: Release) -> Snapshot:
     if known is None:
         raise PromotionError(
             "no snapshot of production was taken by this release",
-            where=f"release {release.id}",
+            where=release.id,
             remedy="production is not touched without one; run the snapshot task",
         )
     return known

@@ -97,7 +97,7 @@ def _require_main_restored(release: Release) -> None:
     if merged is not None and release.ledger.last(release.id, "merge.reverted") is None:
         raise RollbackError(
             "expected merge.reverted in the ledger, got none: main may hold what does not run",
-            where=f"release {release.id}",
+            where=release.id,
             remedy=BY_HAND,
         )
 

@@ -16,6 +16,7 @@ import logging
 
 from roundtrip.errors import RollbackError
 from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.rollout import leasing, snapshots
 from roundtrip.rollout.deploying import ROLLBACK_BEGUN, converge, describe
@@ -26,6 +27,7 @@ from roundtrip.verification import require_placed
 
 log = logging.getLogger(__name__)
 
+BEFORE_STABLE_IS_DEPLOYED = ("pull_traffic", "stop_new_services")
 ORDER = ("production", "staging")
 
 
@@ -81,7 +83,7 @@ def snapshot_of(release: Release, stage: str) -> Snapshot:
     if known is None:
         raise RollbackError(
             "no snapshot of this environment is in the ledger",
-            where=f"release {release.id}, {release.environment(stage).name}",
+            where=f"{release.id}, {release.environment(stage).name}",
             remedy="restore it by hand from the release store; docs/runbook.md, 'No snapshot'",
         )
     return known
@@ -110,6 +112,21 @@ def _converge(release: Release, stage: str, desired: Deployment, step: str) -> N
     observed = converge(release, stage, desired, token, holder=holder)
     if stage == leasing.STAGE:
         leasing.end(release)  # no traffic is left on the new version: nothing has to be watched any more
-    release.ledger.append(
-        release.id, "rollback.step", {"environment": environment, "step": step, "detail": describe(observed)}
+    detail = describe(observed)
+    if step in BEFORE_STABLE_IS_DEPLOYED:
+        detail += _not_moved(observed, release.plan)
+    data = {"environment": environment, "step": step, "detail": detail}
+    release.ledger.append(release.id, "rollback.step", data)
+
+
+def _not_moved(observed: Deployment, plan: Plan) -> str:
+    """Where no other version runs the new one keeps its traffic: that has to be told from a step that did nothing."""
+    alone = [
+        name for name in observed.services() if {p.version for p in observed.of(name)} == {plan.to_version}
+    ]
+    if not alone:
+        return ""
+    of = "" if len(alone) == len(observed.services()) else f" of {', '.join(alone)}"
+    return (
+        f"; no other version{of} runs here, nothing to move traffic to until {plan.from_version} is deployed"
     )

@@ -88,6 +88,11 @@ def _without_traffic(release: Release, stage: str, gate: str, step: str, wave: W
             continue
         yield (
             f"{where}: needs {found.canary_requests} canary {found.unit} within "
-            f"{settled.deadline_seconds:g} s, which are {figure(found.requests_per_second)} {found.unit}/s to "
-            f"{metric.service} at a share of {100 * found.share:.3g}%, stated are {figure(stated)}"
+            f"{settled.deadline_seconds:g} s, which are {_rate(found.requests_per_second)} {found.unit}/s to "
+            f"{metric.service} at a share of {100 * found.share:.3g}%, stated are {_rate(stated)}"
         )
+
+
+def _rate(requests_per_second: float | None) -> str:
+    """None is what no rate is enough for, or what nobody has stated."""
+    return "no rate" if requests_per_second is None else figure(requests_per_second)

@@ -16,7 +16,7 @@ import os
 import socket
 
 from roundtrip.errors import ArtefactError
-from roundtrip.plan.deployment import Deployment, whole
+from roundtrip.plan.deployment import Deployment, in_words, whole
 from roundtrip.release import Release
 from roundtrip.traffic.rate import ask_for_traffic, let_rest
 
@@ -75,7 +75,7 @@ def built(release: Release, stage: str) -> dict[str, str]:
         if event is None:
             raise ArtefactError(
                 f"no {form} of {service} {version} was built by this release",
-                where=f"release {release.id}",
+                where=release.id,
                 remedy="run the build section again",
             )
         digests[service] = event.data["digest"]
@@ -84,9 +84,7 @@ def built(release: Release, stage: str) -> dict[str, str]:
 
 def describe(deployment: Deployment) -> str:
     """One line for a log: every placement with replicas and weight."""
-    parts = [f"{p.service} {p.version} ×{p.replicas} {p.weight_percent} %" for p in deployment.placements]
-    flags = [name for name, on in deployment.flags.items() if on]
-    return "; ".join(parts) + (f"; flags on: {', '.join(flags)}" if flags else "; flags off")
+    return in_words(deployment.to_json())
 
 
 def _whole(release: Release, stage: str, version: str, bundles: dict[str, str]) -> Deployment:

@@ -73,7 +73,7 @@ def refuse_lapsed(release: Release) -> None:
     reason = there.data["reason"] if there is not None else "the ledger does not know of it yet"
     raise StaleTokenError(
         f"the watchdog of {release.environment(STAGE).name} has taken the traffic back: {reason}",
-        where=f"release {release.id}" + (f", event {there.seq}" if there is not None else ""),
+        where=release.id + (f", event {there.seq}" if there is not None else ""),
         remedy="the release is taken back; look why nothing of it ran then",
     )
 

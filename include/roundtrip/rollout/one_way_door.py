@@ -80,7 +80,7 @@ def require_accepted(release: Release) -> None:
             got = f"{answer.data['by']} {did}"
         raise PromotionError(
             f"one-way door: expected an acceptance in the ledger, {got}: {release.plan.rollback.one_way_door}",
-            where=f"release {release.id}",
+            where=release.id,
             remedy=f"Dags > one_way_door_{release.plan.name} > Trigger, before its time is over",
         )
 
@@ -182,7 +182,7 @@ def _outcome(release: Release) -> Event | None:
         if back is not None:
             raise PromotionError(
                 f"{kind} is in the ledger since {back.at:%Y-%m-%d %H:%M:%S} UTC",
-                where=f"release {release.id}",
+                where=release.id,
                 remedy="this release is being taken back; nothing of it goes forward any more",
             )
     return None

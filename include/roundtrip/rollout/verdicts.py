@@ -26,9 +26,7 @@ def candidate(release: Release) -> str:
     """The commit that everything is built from, tagged and merged. Raises PromotionError when none was chosen."""
     chosen = release.ledger.last(release.id, "candidate.chosen")
     if chosen is None:
-        raise PromotionError(
-            "no candidate was chosen", where=f"release {release.id}", remedy="run the checklist"
-        )
+        raise PromotionError("no candidate was chosen", where=release.id, remedy="run the checklist")
     return str(chosen.data["commit"])
 
 
@@ -36,16 +34,14 @@ def require_recorded(release: Release, kind: str, key: str | None = None) -> Eve
     """The release's last event of this kind, and key. Raises PromotionError when there is none."""
     event = release.ledger.last(release.id, kind, key)
     if event is None:
-        raise PromotionError(
-            f"expected {kind} in the ledger, got none", where=f"release {release.id}", remedy=BY_HAND
-        )
+        raise PromotionError(f"expected {kind} in the ledger, got none", where=release.id, remedy=BY_HAND)
     return event
 
 
 def require_pass(release: Release, gate_ids: Sequence[str]) -> None:
     """Every gate of `gate_ids` has PASS in the ledger. Raises PromotionError naming the first that has not."""
     if not gate_ids:
-        raise PromotionError("expected at least one gate, got none", where=f"release {release.id}")
+        raise PromotionError("expected at least one gate, got none", where=release.id)
     for gate_id in gate_ids:
         event = release.ledger.last(release.id, "gate.verdict", gate_id)
         verdict = event.data["verdict"] if event else "no verdict"
@@ -53,7 +49,7 @@ def require_pass(release: Release, gate_ids: Sequence[str]) -> None:
             raise PromotionError(
                 f"gate {gate_id}: expected PASS in the ledger, got {verdict}"
                 + (f" ({event.data['reason']})" if event else ""),
-                where=f"release {release.id}",
+                where=release.id,
                 remedy=BY_HAND if event is None else "the release is taken back",
             )
         if event is not None and event.data.get("overridden"):
@@ -72,7 +68,7 @@ def require_deployed(release: Release, holders: Sequence[str]) -> None:
     done = {event.data["holder"] for event in release.ledger.events(release.id, kind="converge.finished")}
     for holder in holders:
         if holder not in done:
-            raise PromotionError(f"{holder} has not deployed", where=f"release {release.id}", remedy=BY_HAND)
+            raise PromotionError(f"{holder} has not deployed", where=release.id, remedy=BY_HAND)
 
 
 def require_ready(release: Release) -> None:
@@ -88,7 +84,7 @@ def require_ready(release: Release) -> None:
         if again is None or not again.data["same"]:
             raise PromotionError(
                 f"{kind} {service}: expected a second build with the same digest, got {again.data if again else 'none'}",
-                where=f"release {release.id}",
+                where=release.id,
                 remedy=BY_HAND,
             )
 
@@ -104,7 +100,7 @@ def require_smoke(
             got = "no result" if event is None or event.seq <= after else f"not ok: {event.data['detail']}"
             raise PromotionError(
                 f"smoke test {name} of {version}: expected ok in the ledger, got {got}",
-                where=f"release {release.id}, {environment}",
+                where=f"{release.id}, {environment}",
                 remedy=BY_HAND,
             )
 

@@ -51,9 +51,7 @@ def publish(release: Release) -> None:
     plan, artefacts = release.plan, release.folder / "artefacts"
     tagged = release.ledger.last(release.id, "sign.tagged")
     if tagged is None:
-        raise PromotionError(
-            "the release is not tagged", where=f"release {release.id}", remedy="run tag_release"
-        )
+        raise PromotionError("the release is not tagged", where=release.id, remedy="run tag_release")
     tag, commit = str(tagged.data["tag"]), str(tagged.data["commit"])
     there = release.home.releases / tag
     # Statements of an earlier release of the same artefacts are about another staging.
