@@ -95,6 +95,9 @@ def test_every_column_is_on_the_page_and_every_word_of_a_gate_whole(
         laid_out(chrome, page, medium, size)
         assert chrome.execute_script(OFF_THE_PAGE) == []
         assert chrome.execute_script(BROKEN_WORDS) == []
+        assert "5040 of 1400" in browser.text(chrome)
+        assert "5.65e10 of 40" in browser.text(chrome)
+        assert "order-throughput\nfinished, in which time" in browser.text(chrome)
         assert "recorded 2026-11-28 01:46:07 to 2026-11-28 01:46:42 UTC" in browser.text(chrome)
 
 

@@ -52,7 +52,8 @@ def test_a_canary_that_is_much_worse_fails_within_seconds():
     assert decision.verdict is Verdict.FAIL
     assert seconds <= 4
     assert "errors: canary" in decision.reason
-    assert "limit 100" in decision.reason
+    assert ", limit 100" in decision.reason
+    assert "mean of" not in decision.reason, "of one metric there is none"
     assert decision.metrics["errors"].evidence_against >= 100
 
 
@@ -215,6 +216,7 @@ def test_every_metric_has_to_pass_and_one_is_enough_to_fail():
     assert good.verdict is Verdict.PASS
     assert bad.verdict is Verdict.FAIL
     assert bad.reason.startswith("slow: ")
+    assert "(mean of 2 metrics), limit 100" in bad.reason, "each metric's own limit is 200"
     assert bad.metrics["slow"].against_needed == pytest.approx(200)
 
 
