@@ -179,7 +179,7 @@ def _times(found: Incident) -> str:
 
 
 def _timeline(story: Story, found: Incident) -> str:
-    """From the first placement on, and of what came before only what went wrong or a person did."""
+    """From when the new version was about to be placed on, and of what came before only what went wrong or a person did."""
     elsewhere = {event.seq for kind in TOLD_ELSEWHERE for event in story.all(kind)}
     # A step of the way back says what is in place in its own words.
     elsewhere |= {

@@ -119,7 +119,7 @@ def _record(
     }
     release.ledger.append_once(release.id, "rollback.verified", environment, data)
     log.info(
-        "%s equals its snapshot; Redis: %d keys as before, %d grown",
+        "%s equals its snapshot; Redis: no key differs, %d unchanged, %d grown",
         environment,
         state.kept,
         len(state.grown),
