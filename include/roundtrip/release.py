@@ -83,7 +83,7 @@ class Release:
         if stage not in self.environments:
             raise PlanError(
                 f"no environment for stage '{stage}', known: {', '.join(sorted(self.environments))}",
-                where=f"release {self.id}",
+                where=self.id,
                 remedy="add a file to include/environments with this stage",
             )
         return self.environments[stage]

@@ -77,9 +77,7 @@ def reproduce_service(release: Release, service: str) -> None:
     began = time.monotonic()
     built = release.ledger.last(release.id, "build.bundle", f"{service}@{release.plan.to_version}")
     if built is None:
-        raise PromotionError(
-            f"{service} was not built", where=f"release {release.id}", remedy="run its build"
-        )
+        raise PromotionError(f"{service} was not built", where=release.id, remedy="run its build")
     of, tools = _recipe(release, service, "second"), _tools(release.plan, release.home)
     first, cache, key = str(built.data["digest"]), _cache(release.home), key_of(of, tools)
     known = cache.get(key)
@@ -244,7 +242,7 @@ def _require_same(event: Event, digest: object, name: str) -> None:
     if event.data["digest"] != digest:
         raise BuildError(
             f"{name}: expected {event.data['digest']} as this release has recorded, got {digest}",
-            where=f"release {event.release}",
+            where=event.release,
             remedy="the source or a tool changed since; start a new release",
         )
 

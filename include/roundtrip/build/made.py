@@ -47,9 +47,7 @@ def _verified(release: Release, project: str) -> dict[str, Path]:
     events = release.ledger.events(release.id, kind="checklist.made")
     recorded = [e.data["files"] for e in events if e.data["project"] == project]
     if not recorded:
-        raise PromotionError(
-            f"{project} was not built by this release", where=f"release {release.id}", remedy=AGAIN
-        )
+        raise PromotionError(f"{project} was not built by this release", where=release.id, remedy=AGAIN)
     files = {path: release.made / project / path for path in recorded[-1]}
     for path, digest in recorded[-1].items():
         if not files[path].is_file() or file_digest(files[path]) != digest:

@@ -205,7 +205,7 @@ def _refuse(connection: Connection, release: str, kinds: tuple[str, ...], *, wan
         if there is not None:
             raise StaleTokenError(
                 f"{wanted}: refused, {kind} is in the ledger since {there.at.isoformat()}",
-                where=f"release {release}, event {there.seq}",
+                where=f"{release}, event {there.seq}",
                 remedy="this release is being taken back; nothing of it goes forward any more",
             )
 

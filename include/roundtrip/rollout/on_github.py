@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roundtrip.errors import ForgeError, HostError, SecretError, StaleTokenError
@@ -100,7 +100,9 @@ def add_backlog(release: Release, items: Sequence[BacklogItem]) -> None:
         milestone = f"{plan.repository.tag_prefix}{version}"
         return {"milestone": milestone, "issues": backlog.add(client, items, milestone, since)}
 
-    _tried(release, settings, "backlog", act, is_brief=False)
+    done = _tried(release, settings, "backlog", act, is_brief=False)
+    if _is_new(release, "github.backlog", done):
+        release.ledger.append(release.id, "github.backlog", done)
 
 
 def withdraw(release: Release, outcome: Outcome) -> None:
@@ -116,7 +118,9 @@ def withdraw(release: Release, outcome: Outcome) -> None:
         there = releases.withdraw(client, release.id, f"Release `{release.id}` of it ended {outcome.value}.")
         return {"url": there.html_url if there else None}
 
-    _tried(release, settings, "withdrawn", act)
+    done = _tried(release, settings, "withdrawn", act)
+    if _is_new(release, "github.withdrawn", done):
+        release.ledger.append(release.id, "github.withdrawn", done)
 
 
 def show(release: Release) -> None:
@@ -142,7 +146,9 @@ def show(release: Release) -> None:
             "gates": {gate.context: gate.state for gate in gates},
         }
 
-    _tried(release, settings, "shown", act)
+    done = _tried(release, settings, "shown", act)
+    if _is_new(release, "github.shown", done):
+        release.ledger.append(release.id, "github.shown", done)
 
 
 def _tried(
@@ -152,8 +158,9 @@ def _tried(
     act: Callable[[GitHubClient], dict[str, Any]],
     *,
     is_brief: bool = True,
-) -> None:
-    """Do it, or record and tell that it could not be done, be it that githubkit is not installed as it has to be."""
+) -> dict[str, Any]:
+    """Do it; what came of it. Empty when it could not be done, be it that githubkit is not installed as it has to be: that is
+    recorded and told."""
     about = {"repository": settings.repository}
     try:
         from roundtrip.forge.github.patience import BRIEF, FORWARD
@@ -165,11 +172,15 @@ def _tried(
         log.error("GitHub: %s: %s", what, error)
         release.ledger.append(release.id, "github.failed", {**about, "what": what, "error": str(error)})
         notify(release, messages.github_failed(release, what))
-        return
-    last = release.ledger.last(release.id, f"github.{what}")
-    if last is None or last.data != data:
-        release.ledger.append(release.id, f"github.{what}", data)
+        return {}
     log.info("GitHub: %s", what)
+    return data
+
+
+def _is_new(release: Release, kind: str, done: Mapping[str, Any]) -> bool:
+    """Whether it was done, and came to something else than the last time."""
+    last = release.ledger.last(release.id, kind)
+    return bool(done) and (last is None or last.data != done)
 
 
 def _require_way_forward(release: Release) -> None:
@@ -178,7 +189,7 @@ def _require_way_forward(release: Release) -> None:
         if release.ledger.last(release.id, kind) is not None:
             raise StaleTokenError(
                 f"publishing on GitHub: refused, {kind} is in the ledger",
-                where=f"release {release.id}",
+                where=release.id,
                 remedy="this release is being taken back; nothing of it goes forward any more",
             )
 

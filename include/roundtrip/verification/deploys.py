@@ -138,7 +138,7 @@ def _require_built(release: Release, form: str, digests: dict[str, str]) -> None
         if event is None or event.data["digest"] != digest:
             raise ArtefactError(
                 f"{service}: expected {event.data['digest'] if event else f'{form} built by this release'}, got {digest}",
-                where=f"release {release.id}",
+                where=release.id,
                 remedy="what was tested is not what was signed; it is not deployed",
             )
 

@@ -79,7 +79,7 @@ def build_image(release: Release, service: str) -> None:
     if (event.data["digest"], event.data["id"]) != (digest, identity):
         raise BuildError(
             f"the image of {service}: expected {event.data['digest']} as this release has recorded, got {digest}",
-            where=f"release {release.id}",
+            where=release.id,
             remedy="the source, its base or the engine changed since; start a new release",
         )
     log.info(
@@ -95,7 +95,7 @@ def reproduce_image(release: Release, service: str) -> None:
     built = release.ledger.last(release.id, "build.image", f"{service}@{version}")
     if built is None:
         raise PromotionError(
-            f"the image of {service} was not built", where=f"release {release.id}", remedy="run its build"
+            f"the image of {service} was not built", where=release.id, remedy="run its build"
         )
     again = _file(release, service, "second")
     made = Sources(release.plan, release.repository, candidate(release), version, settings)
@@ -120,7 +120,7 @@ def write_images(release: Release, folder: Path) -> None:
         event = release.ledger.last(release.id, "build.image", f"{service}@{version}")
         if event is None:
             raise PromotionError(
-                f"the image of {service} was not built", where=f"release {release.id}", remedy="run its build"
+                f"the image of {service} was not built", where=release.id, remedy="run its build"
             )
         digests[service] = str(event.data["digest"])
     _write(folder, version, digests)
