@@ -7,8 +7,10 @@ Rules:
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, Param, chain
+from airflow.sdk import DAG, CronTriggerTimetable, Param, chain
 
 from roundtrip.plan.model import Plan
 from sections.build import build
@@ -66,8 +68,9 @@ def nightly_rehearsal(plan: Plan) -> DAG:
     with DAG(
         f"nightly_rehearsal_{plan.name}",
         description=f"{plan.platform} {plan.to_version}: a drill every night at 03:00 UTC",
-        # Without a start date the first run is at the next 03:00, not at once for the one that has passed.
-        schedule="0 3 * * *",
+        # Without a start date and with no time to make up for, the first run is at the next 03:00. Left to itself, Airflow
+        # would until 05:24 begin the one of this night at once.
+        schedule=CronTriggerTimetable("0 3 * * *", "UTC", run_immediately=timedelta(0)),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=True,

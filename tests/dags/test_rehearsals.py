@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -34,9 +34,13 @@ def test_the_night_is_asked_for_by_a_person_and_starts_the_same_drill(drill: Any
     assert task.fail_when_dag_is_paused is True, "a drill that only waits is no drill"
 
 
-def test_unpaused_by_day_it_runs_in_the_night_and_not_at_once(nightly: Any) -> None:
+@pytest.mark.parametrize("at", ["02:59", "03:01", "05:23", "12:00", "23:59"])
+def test_whenever_it_is_unpaused_it_runs_in_the_next_night_and_not_at_once(
+    nightly: Any, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scheduled = DagSerialization.from_dict(DagSerialization.to_dict(nightly))
-    now = datetime.now(UTC)
+    now = datetime.fromisoformat(f"2026-03-01T{at}:00+00:00")
+    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: now)
     first = scheduled.next_dagrun_info(last_automated_run_info=None, restricted=True)
     assert now < first.run_after <= now + timedelta(days=1)
     assert (first.run_after.hour, first.run_after.minute) == (3, 0)

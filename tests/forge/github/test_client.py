@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -55,12 +56,16 @@ def test_a_rate_limit_is_waited_for_and_what_was_asked_is_done_once(
 
 
 @pytest.mark.parametrize(
-    "answer", [primary(403, 3600), limited(429, retry_after="3600")], ids=["primary", "secondary"]
+    "limit",
+    [lambda: primary(403, 3600), lambda: limited(429, retry_after="3600")],
+    ids=["primary", "secondary"],
 )
 def test_a_limit_that_lasts_longer_than_our_patience_is_told_at_once_with_how_long(
-    client: GitHubClient, github: StandIn, answer: Answer
+    client: GitHubClient, github: StandIn, limit: Callable[[], Answer]
 ) -> None:
-    github.faults.append(Fault("GET", "/issues$", answer, times=9))
+    github.faults.append(
+        Fault("GET", "/issues$", limit(), times=9)
+    )  # counted from now, not from the tests' collection
     with pytest.raises(ForgeUnavailableError, match=r"used up for another 3[56]\d\d s .*run the task again"):
         one_issue(client)
     assert len(github.requests) == 1
