@@ -117,12 +117,12 @@ def test_what_differs_between_two_builds_is_named_and_running_the_step_again_doe
     release = platform.release()
     build_service(release, "web")
     for _ in range(2):
-        with pytest.raises(BuildError, match=r"web: built twice, 1 files differ: dist/where\.txt"):
+        with pytest.raises(BuildError, match=r"web: built twice, 1 things differ: dist/where\.txt"):
             reproduce_service(release, "web")
     assert _ledger(release, "build.reproduced", "web")["same"] is False
     # What did not build the same twice is not taken from the cache as if it had.
     build_service(platform.release("r2"), "web")
-    with pytest.raises(BuildError, match="1 files differ"):
+    with pytest.raises(BuildError, match="1 things differ"):
         reproduce_service(platform.release("r2"), "web")
 
 

@@ -25,10 +25,10 @@ from roundtrip.build.made import made
 from roundtrip.build.recipe import Recipe, recipe
 from roundtrip.build.scanning import Scans
 from roundtrip.build.spdx import write_spdx
-from roundtrip.errors import BuildError, PromotionError
+from roundtrip.build.twice import differs, require_same
+from roundtrip.errors import PromotionError
 from roundtrip.forge import Forge, open_forge
 from roundtrip.forge.git import Git
-from roundtrip.ledger.ledger import Event
 from roundtrip.plan.environment import ComposeTargetSettings
 from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
@@ -45,8 +45,6 @@ SPDX = "sbom.spdx.json"
 NO_DATABASE = "no database of known vulnerabilities is at hand"
 AT_ONCE = 3
 """services of the stable version that are built side by side: while one downloads, another one compiles"""
-SHOWN_MEMBERS = 12
-"""files that differ between two builds that an error names; the rest is counted"""
 
 
 def build_service(release: Release, service: str) -> None:
@@ -66,7 +64,7 @@ def build_service(release: Release, service: str) -> None:
         "seconds": round(time.monotonic() - began, 1),
     }
     event = release.ledger.append_once(release.id, "build.bundle", f"{service}@{of.version}", data)
-    _require_same(event, digest, name)
+    require_same(event, digest, name)
     how = "reused, built before from the same source" if is_reused else f"built in {data['seconds']} s"
     log.info("%s %s: %s, %d bytes, %s", service, of.version, digest, data["size_bytes"], how)
     build_image(release, service)
@@ -93,7 +91,8 @@ def reproduce_service(release: Release, service: str) -> None:
     }
     event = release.ledger.append_once(release.id, "build.reproduced", service, data)
     if not event.data["same"]:
-        raise _differs(service, BundleStore(release.home.store).path(first), again)
+        before = BundleStore(release.home.store).path(first)
+        raise differs(service, _differing(before, again), before, again)
     cache.put(key, Entry(first, is_reproduced=True))
     again.unlink(missing_ok=True)
     how = (
@@ -122,11 +121,11 @@ def sbom(release: Release) -> None:
     stated = licenses(place)
     about = {"components": count, "licenses": stated, "vulnerabilities": NO_DATABASE}
     data = {"file": SBOM, "digest": file_digest(place), **about}
-    _require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
+    require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
     again = artefacts(release) / SPDX
     count = write_spdx(place, again, changed_at=_changed_at(release.repository, candidate(release)))
     data = {"file": SPDX, "digest": file_digest(again), "components": count}
-    _require_same(release.ledger.append_once(release.id, "build.sbom", SPDX, data), data["digest"], SPDX)
+    require_same(release.ledger.append_once(release.id, "build.sbom", SPDX, data), data["digest"], SPDX)
     log.info("SBOM: %d components; licences: %s", count, ", ".join(f"{n} {of}" for of, n in stated.items()))
     log.info("known vulnerabilities: not checked, %s", NO_DATABASE)
 
@@ -140,7 +139,7 @@ def checksums(release: Release) -> None:
     for kind, name in (("build.zip", file.name), ("build.checksums", CHECKSUMS)):
         digest = file_digest(artefacts(release) / name)
         event = release.ledger.append_once(release.id, kind, name, {"file": name, "digest": digest})
-        _require_same(event, digest, name)
+        require_same(event, digest, name)
     log.info("%s and %s written", file.name, CHECKSUMS)
 
 
@@ -221,30 +220,10 @@ def _zip_and_sums(
     return file
 
 
-def _differs(service: str, first: Path, second: Path) -> BuildError:
+def _differing(first: Path, second: Path) -> list[str]:
+    """Members that are not the same in both bundles."""
     before, after = members(first), members(second)
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    if not names:
-        return BuildError(
-            f"{service}: built the same now, but not in an earlier run of this step",
-            where=str(second),
-            remedy="find out what differed then, and start a new release",
-        )
-    more = f" and {len(names) - SHOWN_MEMBERS} more" if len(names) > SHOWN_MEMBERS else ""
-    return BuildError(
-        f"{service}: built twice, {len(names)} files differ: {', '.join(names[:SHOWN_MEMBERS])}{more}",
-        where=f"{first} and {second}",
-        remedy="find what of the machine, the time or the folder gets into them; then start a new release",
-    )
-
-
-def _require_same(event: Event, digest: object, name: str) -> None:
-    if event.data["digest"] != digest:
-        raise BuildError(
-            f"{name}: expected {event.data['digest']} as this release has recorded, got {digest}",
-            where=event.release,
-            remedy="the source or a tool changed since; start a new release",
-        )
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
 def _recipe(release: Release, service: str, name: str) -> Recipe:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -22,12 +21,11 @@ from roundtrip.checklist.consuming import Consumer, consumed
 from roundtrip.checklist.finding import Finding, Inspection
 from roundtrip.checklist.source import checkout, toolchain
 from roundtrip.errors import BuildError
-from roundtrip.plan.environment import ComposeTargetSettings
+from roundtrip.plan.environment import ComposeTargetSettings, image_settings
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.targets.compose.engine import connect
 from roundtrip.targets.programs import brought
-from roundtrip.targets.target import LoopbackTarget
 from roundtrip.toolchain.commands import environment, run
 
 BUILD_SECONDS = 1200.0
@@ -49,8 +47,7 @@ def containers(release: Release) -> Inspection:
     """Plan 2.8: docker compose build, and variables consumed."""
     if not any(place.container_engine for place in release.environments.values()):
         return Inspection(not_checked=NO_ENGINE)
-    target = release.environment("staging").target
-    settings = target if isinstance(target, ComposeTargetSettings) else None
+    settings = image_settings(release.environments)
     source = checkout(release)
     _fill_in_example(source)
     commands = _commands(release, source, settings)
@@ -101,10 +98,8 @@ def _variables(settings: ComposeTargetSettings | None) -> dict[str, str]:
 
 
 def _consumers(release: Release) -> list[Consumer]:
-    target, plan = release.target("staging"), release.plan
-    given: Mapping[str, Mapping[str, str]] = (
-        target.variables(plan.to_version) if isinstance(target, LoopbackTarget) else {}
-    )
+    plan = release.plan
+    given = release.target("staging").variables(plan.to_version)
     return [
         Consumer(
             name,

@@ -21,14 +21,13 @@ from typing import Any
 from sqlalchemy import make_url
 
 from roundtrip.build.artefacts import make_stable
-from roundtrip.build.images.making import images_of
 from roundtrip.embedded.airflow import EmbeddedAirflow
 from roundtrip.embedded.secrets import local_secrets, make_secrets
 from roundtrip.errors import LedgerError, PlanError, TargetError
 from roundtrip.forge import lay_platform
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.deployment import whole
-from roundtrip.plan.environment import ComposeTargetSettings, Environment
+from roundtrip.plan.environment import ComposeTargetSettings, Environment, image_settings
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan
@@ -144,7 +143,7 @@ def open_machine(plan: str, prefix: str, say: Say) -> Machine:
         )
     files = {stage: INCLUDE / "environments" / f"{prefix}_{stage}.yaml" for stage in STAGES}
     environments = {stage: load_environment(file) for stage, file in files.items()}
-    images_of(environments)
+    image_settings(environments)
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Machine(home, load_plan(path), environments, say)
 
@@ -189,7 +188,7 @@ def publish_stable(machine: Machine) -> dict[str, dict[str, str]]:
     if not folder.exists():
         machine.say(f"building {plan.from_version}, once")
         made = home.root / "platform" / f"making-{plan.from_version}"
-        commit = make_stable(plan, home, home.repository, made, images_of(machine.environments))
+        commit = make_stable(plan, home, home.repository, made, image_settings(machine.environments))
         key = signing_key(secrets, connection)
         sign_folder(made, key)
         tag = f"refs/tags/{plan.repository.tag_prefix}{plan.from_version}"
@@ -203,8 +202,8 @@ def publish_stable(machine: Machine) -> dict[str, dict[str, str]]:
         if not store.path(digest).exists():
             store.put(folder / "assets" / bundle_name(service, plan.from_version))
     return {
-        stage: read_images(folder / "assets", version, digests) if place.form == "image" else digests
-        for stage, place in machine.environments.items()
+        stage: read_images(folder / "assets", version, digests) if environment.form == "image" else digests
+        for stage, environment in machine.environments.items()
     }
 
 

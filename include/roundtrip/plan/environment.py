@@ -9,10 +9,12 @@ Published as JSON Schema by `Environment.model_json_schema()`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from roundtrip.errors import PlanError
 from roundtrip.plan.model import Name, Part, Seconds
 
 
@@ -289,3 +291,22 @@ class Environment(Part):
     def form(self) -> Literal["bundle", "image"]:
         """What of a built service runs here; its digests are those of the ledger's events `build.<form>`."""
         return "image" if isinstance(self.target, ComposeTargetSettings) else "bundle"
+
+
+def image_settings(environments: Mapping[str, Environment]) -> ComposeTargetSettings | None:
+    """How the images of a release to these environments are made, the same for all; None when none takes any.
+
+    Raises PlanError.
+    """
+    found = [environment.target for environment in environments.values()]
+    takes = [one for one in found if isinstance(one, ComposeTargetSettings)]
+    if any(
+        (one.engine, one.registry, one.build) != (takes[0].engine, takes[0].registry, takes[0].build)
+        for one in takes
+    ):
+        raise PlanError(
+            "target: expected one engine, registry and build for all environments of a release, got several",
+            where=", ".join(environment.name for environment in environments.values()),
+            remedy="give each environment the same engine, registry and build",
+        )
+    return takes[0] if takes else None

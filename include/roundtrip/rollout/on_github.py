@@ -25,6 +25,8 @@ from roundtrip.plan.environment import GitHubRepository
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import NO_WAY_FORWARD
 from roundtrip.rollout.outcome import Outcome
+from roundtrip.rollout.verdicts import require_recorded
+from roundtrip.targets.bundles import file_digest
 from roundtrip.toolchain.folders import locked
 
 if TYPE_CHECKING:
@@ -195,14 +197,12 @@ def _require_way_forward(release: Release) -> None:
 
 
 def _wanted(release: Release) -> Wanted:
-    from roundtrip.forge.github.assets import asset_of
+    from roundtrip.forge.github.assets import Asset
     from roundtrip.forge.github.releases import Wanted
 
     plan = release.plan
-    tagged = release.ledger.last(release.id, "sign.tagged")
-    published = release.ledger.last(release.id, "sign.published")
-    if tagged is None or published is None:
-        raise RuntimeError("a release goes to GitHub after it was tagged and published here")
+    tagged = require_recorded(release, "sign.tagged")
+    published = require_recorded(release, "sign.published")
     folder = release.home.releases / str(published.data["folder"]) / "assets"
     text = (
         f"{plan.platform} {plan.to_version}, as “{plan.document}” says. Commit `{tagged.data['commit']}`.\n\n"
@@ -215,7 +215,7 @@ def _wanted(release: Release) -> Wanted:
         str(tagged.data["object"]),
         f"{plan.platform} {plan.to_version}",
         text,
-        [asset_of(file) for file in sorted(folder.iterdir())],
+        [Asset(file, file.stat().st_size, file_digest(file)) for file in sorted(folder.iterdir())],
     )
 
 

@@ -7,7 +7,8 @@ Rules:
 3. Copies of Redis keys that are kept no longer are removed here: every release begins so, and the scheduled drill too.
 4. A plan whose gates cannot decide with the traffic that the environment states is refused here, and one with a one-way
    door that nobody may accept.
-5. People are told once it is open; a channel that fails does not keep it from beginning.
+5. Environments that take their images from several places are refused here, before anything is checked or built.
+6. People are told once it is open; a channel that fails does not keep it from beginning.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from roundtrip.errors import PlanError, PromotionError
 from roundtrip.forge import lay_platform
 from roundtrip.notifying import messages
 from roundtrip.notifying.telling import notify
+from roundtrip.plan.environment import image_settings
 from roundtrip.plan.loading import digest
 from roundtrip.release import Release
 from roundtrip.rollout import aside
@@ -67,6 +69,7 @@ def open_drill(release: Release, fault: str) -> None:
 
 def _start(release: Release, triggered_by: str, fault: str, *, drill: bool) -> dict[str, object]:
     plan = release.plan
+    image_settings(release.environments)
     aside.remove_expired(release.home, datetime.now(UTC))
     data: dict[str, object] = {
         "plan": plan.name,

@@ -77,7 +77,7 @@ def require_ready(release: Release) -> None:
     needed += [] if release.is_drill else ["checklist.passed"]
     for kind in needed:
         require_recorded(release, kind)
-    has_images = any(place.form == "image" for place in release.environments.values())
+    has_images = any(environment.form == "image" for environment in release.environments.values())
     reproduced = ["build.reproduced", *(["build.image_reproduced"] if has_images else [])]
     for kind, service in product(reproduced, release.plan.services):
         again = release.ledger.last(release.id, kind, service)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from roundtrip import durable
 from roundtrip.errors import HostError
 from roundtrip.plan.environment import Environment
 from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
+from roundtrip.targets.answering import answers, redis_answers
 from roundtrip.targets.ports import Ports, read_ports
 from roundtrip.targets.protocol import Addresses, SecretsSource
 from roundtrip.targets.servers import configured, redis_password
@@ -102,7 +102,6 @@ class LoopbackInfrastructure:
         }
         file = self.folder / "github.json"
         written = configured(file, json.dumps(values, sort_keys=True))
-        durable.write_json(self.folder / "places.json", self.places())
         launch = [sys.executable, "-m", "roundtrip.targets.local.launch"]
         files = [str(file), str(self.folder / "places.json")]
         stand_in = [sys.executable, "-m", "roundtrip.staging.github_stand_in"]
@@ -149,6 +148,17 @@ class LoopbackInfrastructure:
                 if time.monotonic() > deadline:
                     raise self._no_answer(name, limit_seconds)
                 time.sleep(POLL_SECONDS)
+
+    def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
+        """How each server shows that it is there, without a secret."""
+        asking: dict[str, Callable[[], bool]] = {
+            "redis": lambda: redis_answers(ports.redis, None),
+            "traefik": lambda: answers(f"{self.api()}/api/version"),
+        }
+        if self._needs_github():
+            stand_in = self.places()["github"]
+            asking["github-stand-in"] = lambda: answers(f"{stand_in}/")
+        return asking
 
     def _no_answer(self, name: str, seconds: float) -> HostError:
         """What to say of a server that did not answer."""

@@ -61,3 +61,6 @@ class Target(Protocol):
 
     def configurations(self, version: str) -> Mapping[str, str]:
         """Digest of the configuration that each service of `version` gets here, by service."""
+
+    def variables(self, version: str) -> Mapping[str, Mapping[str, str]]:
+        """That configuration itself, by service: secrets are in it; never logged, never recorded."""

@@ -40,7 +40,7 @@ class LoopbackTarget(Generic[InstanceT]):
         return len(self._parts.instances.all())
 
     def variables(self, version: str) -> dict[str, dict[str, str]]:
-        """What each service of `version` is given here, secrets among it; never recorded. Raises SecretError, TargetError."""
+        """Of each service, its values kept. Raises SecretError, TargetError."""
         places = self._parts.infrastructure.places()
         digests = self._configurations.digests(version, places)
         return {

@@ -12,13 +12,12 @@ import pytest
 from roundtrip.build.artefacts import artefacts
 from roundtrip.build.images.making import (
     build_image,
-    images_of,
     make_stable_images,
     reproduce_image,
     write_images,
 )
-from roundtrip.errors import BuildError, PlanError, PromotionError, TargetError
-from roundtrip.plan.environment import ComposeTargetSettings, ImageBuild
+from roundtrip.errors import ArtefactError, BuildError, PlanError, PromotionError, TargetError
+from roundtrip.plan.environment import ComposeTargetSettings, ImageBuild, image_settings
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import built
 from roundtrip.targets.compose.overlay import REVISION, SECTION, TITLE
@@ -131,7 +130,7 @@ def test_an_image_that_is_another_each_time_ends_the_release(
 def test_the_stable_versions_images_are_made_of_its_tag(
     platform: Platform, release: Release, docker_client: docker.DockerClient, tmp_path: Path
 ) -> None:
-    settings = images_of(release.environments)
+    settings = image_settings(release.environments)
     assert settings is not None
     folder = tmp_path / "stable"
     folder.mkdir()
@@ -181,7 +180,7 @@ def test_a_release_to_processes_has_no_images(platform: Platform) -> None:
 
 def test_what_was_not_built_is_neither_listed_nor_built_again(platform: Platform) -> None:
     release = into(platform.release(commit="0" * 40))
-    with pytest.raises(PromotionError, match="the image of web was not built"):
+    with pytest.raises(ArtefactError, match=r"no image of web 1\.1\.0 was built by this release"):
         write_images(release, artefacts(release))
     with pytest.raises(PromotionError, match="the image of web was not built"):
         reproduce_image(release, "web")
@@ -191,4 +190,6 @@ def test_environments_of_two_registries_are_refused(platform: Platform) -> None:
     release = platform.release(commit="0" * 40)
     one, other = into(release), into(release, registry="127.0.0.1:2")
     with pytest.raises(PlanError, match="expected one engine, registry and build"):
-        images_of({"staging": one.environments["staging"], "production": other.environments["production"]})
+        image_settings(
+            {"staging": one.environments["staging"], "production": other.environments["production"]}
+        )

@@ -12,11 +12,12 @@ from roundtrip.errors import ForgeError, ForgeUnavailableError
 from roundtrip.forge.git import Git
 from roundtrip.forge.github import releases
 from roundtrip.forge.github.answers import ReleaseThere
-from roundtrip.forge.github.assets import asset_of
+from roundtrip.forge.github.assets import Asset
 from roundtrip.forge.github.client import GitHubClient
 from roundtrip.forge.github.releases import Wanted
 from roundtrip.forge.github.tags import Tags
 from roundtrip.forge.repository import Forge
+from roundtrip.targets.bundles import file_digest
 from tests.forge.github.contract import Answer, Request
 from tests.forge.github.stand_in import Fault, StandIn, refusal
 
@@ -55,7 +56,7 @@ def wanted(tagged: Callable[[str], str], tmp_path: Path) -> Wanted:
     folder.mkdir()
     for name in ("SHA256SUMS", "SHA256SUMS.sig", "Tiny-1.1.0.zip", "sbom.cdx.json", "sbom.spdx.json"):
         (folder / name).write_text(f"content of {name}\n")
-    files = [asset_of(file) for file in sorted(folder.iterdir())]
+    files = [Asset(file, file.stat().st_size, file_digest(file)) for file in sorted(folder.iterdir())]
     return Wanted("r1", "v1.1.0", tagged("v1.1.0"), "Tiny 1.1.0", "What it is.", files)
 
 

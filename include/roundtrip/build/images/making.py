@@ -24,12 +24,14 @@ from roundtrip.build.images.building import ImageRecipe, build
 from roundtrip.build.images.canonical import differences
 from roundtrip.build.images.composefile import FILE, Composed, composed
 from roundtrip.build.images.publishing import publish
-from roundtrip.errors import BuildError, PlanError, PromotionError
+from roundtrip.build.twice import differs, require_same
+from roundtrip.errors import BuildError, PromotionError
 from roundtrip.forge import Forge
 from roundtrip.forge.git import Git
-from roundtrip.plan.environment import ComposeTargetSettings, Environment
+from roundtrip.plan.environment import ComposeTargetSettings, image_settings
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
+from roundtrip.rollout.deploying import built
 from roundtrip.rollout.verdicts import candidate
 from roundtrip.targets.compose.engine import connect
 from roundtrip.targets.compose.overlay import REVISION, SECTION, TITLE
@@ -38,32 +40,14 @@ from roundtrip.verification.published import IMAGES, services_of
 
 log = logging.getLogger(__name__)
 
-SHOWN = 12
-"""of what differs between two images, as many are named; the rest is counted"""
-
-
-def images_of(environments: Mapping[str, Environment]) -> ComposeTargetSettings | None:
-    """How the images of these environments are made; None when none takes any. Raises PlanError."""
-    found = [place.target for place in environments.values()]
-    takes = [one for one in found if isinstance(one, ComposeTargetSettings)]
-    if not takes:
-        return None
-    if len({(one.engine, one.registry, json.dumps(one.build.model_dump())) for one in takes}) > 1:
-        raise PlanError(
-            "target: expected one engine, registry and build for all environments of a release, got several",
-            where=", ".join(place.name for place in environments.values()),
-            remedy="give each environment the same engine, registry and build",
-        )
-    return takes[0]
-
 
 def build_image(release: Release, service: str) -> None:
     """Build the service's image and publish it, when an environment of the release takes images."""
-    if (settings := images_of(release.environments)) is None:
+    if (settings := image_settings(release.environments)) is None:
         return
     began, version, commit = time.monotonic(), release.plan.to_version, candidate(release)
     file = _file(release, service, "first")
-    made = Sources(release.plan, release.repository, commit, version, settings)
+    made = CommitImages(release.plan, release.repository, commit, version, settings)
     identity, digest = made.published(service, file)
     data: dict[str, Any] = {
         "service": service,
@@ -76,12 +60,7 @@ def build_image(release: Release, service: str) -> None:
         "seconds": round(time.monotonic() - began, 1),
     }
     event = release.ledger.append_once(release.id, "build.image", f"{service}@{version}", data)
-    if (event.data["digest"], event.data["id"]) != (digest, identity):
-        raise BuildError(
-            f"the image of {service}: expected {event.data['digest']} as this release has recorded, got {digest}",
-            where=release.id,
-            remedy="the source, its base or the engine changed since; start a new release",
-        )
+    require_same(event, digest, f"the image of {service}")
     log.info(
         "%s %s: image %s, %d bytes, in %s s", service, version, digest, data["size_bytes"], data["seconds"]
     )
@@ -89,41 +68,34 @@ def build_image(release: Release, service: str) -> None:
 
 def reproduce_image(release: Release, service: str) -> None:
     """Build the image again from the first line of its Dockerfile. Raises BuildError naming what differs."""
-    if (settings := images_of(release.environments)) is None:
+    if (settings := image_settings(release.environments)) is None:
         return
     began, version = time.monotonic(), release.plan.to_version
-    built = release.ledger.last(release.id, "build.image", f"{service}@{version}")
-    if built is None:
+    recorded = release.ledger.last(release.id, "build.image", f"{service}@{version}")
+    if recorded is None:
         raise PromotionError(
             f"the image of {service} was not built", where=release.id, remedy="run its build"
         )
     again = _file(release, service, "second")
-    made = Sources(release.plan, release.repository, candidate(release), version, settings)
-    second, first = made.built(service, again, fresh=True), str(built.data["id"])
+    made = CommitImages(release.plan, release.repository, candidate(release), version, settings)
+    second, first = made.built(service, again, fresh=True), str(recorded.data["id"])
     data = {"first": first, "second": second, "same": first == second}
     data["seconds"] = round(time.monotonic() - began, 1)
     event = release.ledger.append_once(release.id, "build.image_reproduced", service, data)
     before = _file(release, service, "first")
     if not event.data["same"]:
-        raise _differs(service, before, again)
+        names = differences(before, again) if before.exists() else []
+        raise differs(f"the image of {service}", names, before, again)
     for file in (before, again):
         file.unlink(missing_ok=True)
     log.info("the image of %s: built twice, the same id, in %s s", service, data["seconds"])
 
 
 def write_images(release: Release, folder: Path) -> None:
-    """Write `images.json` into `folder`, when an environment of the release takes images. Raises PromotionError."""
-    if images_of(release.environments) is None:
-        return
-    version, digests = release.plan.to_version, {}
-    for service in services_of(release.plan, version):
-        event = release.ledger.last(release.id, "build.image", f"{service}@{version}")
-        if event is None:
-            raise PromotionError(
-                f"the image of {service} was not built", where=release.id, remedy="run its build"
-            )
-        digests[service] = str(event.data["digest"])
-    _write(folder, version, digests)
+    """Write `images.json` into `folder`, when an environment of the release takes images. Raises ArtefactError."""
+    stages = [stage for stage, environment in release.environments.items() if environment.form == "image"]
+    if stages:
+        _write(folder, release.plan.to_version, built(release, stages[0]))
 
 
 def make_stable_images(
@@ -131,7 +103,7 @@ def make_stable_images(
 ) -> None:
     """The stable version's images into the registry, and `images.json` into `folder`."""
     version, scratch = plan.from_version, folder / "images"
-    made = Sources(plan, repository, commit, version, settings)
+    made = CommitImages(plan, repository, commit, version, settings)
     digests = {}
     for service in services_of(plan, version):
         _, digests[service] = made.published(service, scratch / f"{service}.tar")
@@ -139,8 +111,8 @@ def make_stable_images(
     _write(folder, version, digests)
 
 
-class Sources:
-    """The services of one commit as images. Each build has a checkout of its own, which is gone afterwards."""
+class CommitImages:
+    """The images of the services at one commit. Each build has a checkout of its own, which is gone afterwards."""
 
     def __init__(
         self, plan: Plan, repository: Path, commit: str, version: str, settings: ComposeTargetSettings
@@ -202,18 +174,3 @@ def _file(release: Release, service: str, name: str) -> Path:
 
 def _write(folder: Path, version: str, digests: Mapping[str, str]) -> None:
     durable.write_json(folder / IMAGES, {"version": version, "images": dict(digests)})
-
-
-def _differs(service: str, first: Path, second: Path) -> BuildError:
-    names = differences(first, second) if first.exists() else []
-    if not names:
-        what = f"the image of {service}: built the same now, but not in an earlier run of this step"
-        return BuildError(
-            what, where=str(second), remedy="find out what differed then, and start a new release"
-        )
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return BuildError(
-        f"the image of {service}: built twice, {len(names)} things differ: {', '.join(names[:SHOWN])}{more}",
-        where=f"{first} and {second}",
-        remedy="find what of the clock, the network or chance gets into them; then start a new release",
-    )

