@@ -9,7 +9,7 @@ from pathlib import Path
 from roundtrip.forge.git import Git
 from roundtrip.forge.laying import lay_platform
 from roundtrip.ledger.ledger import Ledger
-from roundtrip.plan.environment import Environment, LocalTargetSettings
+from roundtrip.plan.environment import ComposeTargetSettings, Environment, LocalTargetSettings
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_plan
 from roundtrip.plan.model import Plan
@@ -26,6 +26,7 @@ fs.mkdirSync("dist", { recursive: true });
 const built = process.env.SOURCE_DATE_EPOCH;
 fs.writeFileSync("dist/server.js", `console.log(require("ms")("2 days"), ${built}, process.argv.slice(2))`);
 """
+LOCAL = LocalTargetSettings(kind="local")
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Platform:
     source: Path
     plan: Plan
     keys: dict[str, str]
+    target: LocalTargetSettings | ComposeTargetSettings = LOCAL
+    """of its environments"""
 
     @property
     def change(self) -> Path:
@@ -50,7 +53,7 @@ class Platform:
         release = Release(
             id=name,
             plan=self.plan,
-            environments={stage: _environment(stage) for stage in ("staging", "production")},
+            environments={stage: self._environment(stage) for stage in ("staging", "production")},
             ledger=Ledger(self.home.ledger_url),
             home=self.home,
             secrets=lambda _: self.keys,
@@ -60,6 +63,15 @@ class Platform:
         branch = {"commit": chosen, "branch": "upgrade/1.1.0"}
         release.ledger.append_once(name, "candidate.chosen", "candidate", branch)
         return release
+
+    def _environment(self, stage: str) -> Environment:
+        return Environment(
+            name=f"tiny_{stage}",
+            stage=stage,
+            target=self.target,
+            secrets_connection="none",
+            signing_connection="signing",
+        )
 
 
 def make_platform(folder: Path, *, cache: Path | None = None) -> Platform:
@@ -91,16 +103,6 @@ def make_platform(folder: Path, *, cache: Path | None = None) -> Platform:
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
-
-
-def _environment(stage: str) -> Environment:
-    return Environment(
-        name=f"tiny_{stage}",
-        stage=stage,
-        target=LocalTargetSettings(kind="local"),
-        secrets_connection="none",
-        signing_connection="signing",
-    )
 
 
 def _no_target(environment: Environment) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import json
 import shutil
 import subprocess
+import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -18,6 +23,7 @@ from tests.conftest import free_port
 PROGRAM = "docker-registry"
 START_LIMIT_SECONDS = 20
 END_LIMIT_SECONDS = 10
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,58 @@ class Registry:
     """`127.0.0.1:port`, the first part of an image's name."""
     storage: Path
 
+    def push(self, repository: str, content: bytes, tag: str = "latest") -> str:
+        """An image with one layer of one file of this content; its digest. No engine is needed."""
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as archive:
+            member = tarfile.TarInfo("content")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        packed = gzip.compress(layer.getvalue(), mtime=0)
+        rootfs = {"type": "layers", "diff_ids": [_digest(layer.getvalue())]}
+        about = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+        kinds = ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip")
+        config, only = (
+            {"mediaType": kind, "size": len(data), "digest": self.push_blob(repository, data)}
+            for kind, data in zip(kinds, (about, packed), strict=True)
+        )
+        return self.push_manifest(repository, tag, {"config": config, "layers": [only]})
+
+    def push_blob(self, repository: str, data: bytes) -> str:
+        """Its digest."""
+        begun = requests.post(
+            f"http://{self.address}/v2/{repository}/blobs/uploads/", timeout=START_LIMIT_SECONDS
+        )
+        begun.raise_for_status()
+        where, digest = begun.headers["Location"], _digest(data)
+        sent = requests.put(where, params={"digest": digest}, data=data, timeout=START_LIMIT_SECONDS)
+        sent.raise_for_status()
+        return digest
+
+    def push_manifest(self, repository: str, tag: str, content: Mapping[str, Any]) -> str:
+        """Its digest."""
+        data = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, **content}).encode()
+        place = f"http://{self.address}/v2/{repository}/manifests/{tag}"
+        sent = requests.put(place, data=data, headers={"Content-Type": MANIFEST}, timeout=START_LIMIT_SECONDS)
+        sent.raise_for_status()
+        return _digest(data)
+
+    def manifest(self, repository: str, tag: str) -> dict[str, Any]:
+        """The manifest under this tag or digest."""
+        place = f"http://{self.address}/v2/{repository}/manifests/{tag}"
+        answer = requests.get(place, headers={"Accept": MANIFEST}, timeout=START_LIMIT_SECONDS)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     def blob(self, digest: str) -> Path:
         """The file of a layer, a configuration or a manifest, for a test that looks at it or harms it."""
         algorithm, _, value = digest.partition(":")
         return self.storage / "docker/registry/v2/blobs" / algorithm / value[:2] / value / "data"
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def why_none() -> str | None:
@@ -41,9 +95,9 @@ def why_none() -> str | None:
 
 @contextmanager
 def registry(folder: Path) -> Iterator[Registry]:
-    """An empty registry that keeps everything below `folder`, its log too."""
+    """A registry that keeps everything below `folder`, its log too; what is in `storage` there, it has."""
     made = Registry(f"127.0.0.1:{free_port()}", folder.resolve() / "storage")
-    made.storage.mkdir(parents=True)
+    made.storage.mkdir(parents=True, exist_ok=True)
     settings = folder / "registry.yml"
     settings.write_text(json.dumps(_settings(made)))  # any JSON is YAML
     with (folder / "registry.log").open("wb") as log:

@@ -12,8 +12,9 @@ import pytest
 
 from roundtrip import durable
 from roundtrip.build.archive import write_checksums, write_zip
+from roundtrip.build.images.components import document
 from roundtrip.forge.git import Git
-from roundtrip.plan.environment import ComposeTargetSettings, Environment
+from roundtrip.plan.environment import ComposeTargetSettings, image_settings
 from roundtrip.release import Release
 from roundtrip.sign.attesting import attest
 from roundtrip.sign.publishing import publish
@@ -47,8 +48,8 @@ def built(
     release = platform.release(name)
     folder, version = release.folder / "artefacts", platform.plan.to_version
     if images is not None:
-        release = replace(release, environments=of_images(release))
-        durable.write_json(folder / "images.json", {"version": version, "images": images})
+        release = of_images(release)
+        write_about_images(folder, version, images)
         for service, digest in images.items():
             about = {"service": service, "version": version, "digest": digest}
             release.ledger.append_once(name, "build.image", f"{service}@{version}", about)
@@ -64,13 +65,25 @@ def built(
     return release
 
 
-def of_images(release: Release) -> dict[str, Environment]:
-    """The release's environments, of images."""
+def of_images(release: Release) -> Release:
+    """The release into environments of images, in a registry that is not there unless they have one."""
+    if image_settings(release.environments) is not None:
+        return release
     settings = ComposeTargetSettings(kind="compose", registry="127.0.0.1:1")
-    return {
+    environments = {
         stage: environment.model_copy(update={"target": settings})
         for stage, environment in release.environments.items()
     }
+    return replace(release, environments=environments)
+
+
+def write_about_images(folder: Path, version: str, images: Mapping[str, str]) -> None:
+    """What the build section leaves in `folder` of images, digests by service."""
+    durable.write_json(folder / "images.json", {"version": version, "images": images})
+    for service, digest in images.items():
+        part = {"bom-ref": "base", "type": "library", "name": "base", "version": version}
+        sbom = folder / f"{service}-{version}.image.cdx.json"
+        durable.write_json(sbom, document(service, version, digest, [part]))
 
 
 def staged(
@@ -99,8 +112,8 @@ def make_artefacts(
         pack(content, Manifest(service, version, ("{python}", "main.py"), "python"), bundles[service])
     bend(folder)
     (folder / "sbom.cdx.json").write_text(json.dumps({"bomFormat": "CycloneDX", "text": text}))
-    images = [path.name for path in folder.glob("images.json")]
-    inside = [*(file.name for file in bundles.values()), "sbom.cdx.json", *images]
+    images = [path.name for pattern in ("images.json", "*.image.cdx.json") for path in folder.glob(pattern)]
+    inside = [*(file.name for file in bundles.values()), "sbom.cdx.json", *sorted(images)]
     write_checksums(folder, inside)
     git = Git(platform.home.repository)
     place = folder / f"Tiny_Platform-{version}.zip"

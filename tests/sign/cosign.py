@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-COSIGN = os.environ.get("COSIGN") or shutil.which("cosign")
-needs_cosign = pytest.mark.skipif(
-    COSIGN is None, reason="no cosign on PATH or in COSIGN (a package of Debian 13)"
-)
+COSIGN = shutil.which("cosign")
+WHY_NONE = None if COSIGN else "no cosign on PATH (a package of Debian 13)"
+needs_cosign = pytest.mark.skipif(COSIGN is None, reason=str(WHY_NONE))
 
 
 def cosign(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

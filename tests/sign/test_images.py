@@ -15,6 +15,7 @@ from roundtrip.errors import ArtefactError
 from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import built as built_digests
+from roundtrip.toolchain import cosign
 from roundtrip.verification import require_placed, verify_checksums, verify_signatures
 from roundtrip.verification.published import read_images
 from tests.build.platform import Platform
@@ -22,6 +23,12 @@ from tests.sign.conftest import SERVICES, built, signed
 
 DIGESTS = {service: f"sha256:{number:064x}" for number, service in enumerate(SERVICES, 1)}
 OTHER = f"sha256:{15:064x}"
+
+
+@pytest.fixture(autouse=True)
+def _no_cosign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said here of images holds without what cosign keeps in a registry; see test_registry.py for that."""
+    monkeypatch.setattr(cosign, "found", lambda: None)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from roundtrip.build.archive import ZIP_ENDING, write_checksums, write_zip
 from roundtrip.build.cached import BuildCache, Entry, key_of
 from roundtrip.build.components import licenses, write_sbom
+from roundtrip.build.images.components import write_image_sboms
 from roundtrip.build.images.making import build_image, make_stable_images, reproduce_image, write_images
 from roundtrip.build.made import made
 from roundtrip.build.recipe import Recipe, recipe
@@ -36,7 +37,14 @@ from roundtrip.release import Release
 from roundtrip.rollout.verdicts import candidate
 from roundtrip.targets.bundles import BundleStore, file_digest, members
 from roundtrip.toolchain.projects import Toolchain
-from roundtrip.verification.published import CHECKSUMS, IMAGES, bundle_name, services_of
+from roundtrip.verification.published import (
+    CHECKSUMS,
+    IMAGE_SBOM,
+    IMAGE_SPDX,
+    IMAGES,
+    bundle_name,
+    services_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +111,7 @@ def reproduce_service(release: Release, service: str) -> None:
 
 
 def sbom(release: Release) -> None:
-    """The SBOM of all bundles, in CycloneDX and in SPDX, and the licences that it states."""
+    """The SBOM of all bundles, in CycloneDX and in SPDX, and the licences that it states; that of each image."""
     place = artefacts(release) / SBOM
     others = made(release)
     names = [each.project for each in others]
@@ -122,10 +130,12 @@ def sbom(release: Release) -> None:
     about = {"components": count, "licenses": stated, "vulnerabilities": NO_DATABASE}
     data = {"file": SBOM, "digest": file_digest(place), **about}
     require_same(release.ledger.append_once(release.id, "build.sbom", SBOM, data), data["digest"], SBOM)
-    again = artefacts(release) / SPDX
-    count = write_spdx(place, again, changed_at=_changed_at(release.repository, candidate(release)))
+    again, changed_at = artefacts(release) / SPDX, _changed_at(release.repository, candidate(release))
+    count = write_spdx(place, again, changed_at=changed_at)
     data = {"file": SPDX, "digest": file_digest(again), "components": count}
     require_same(release.ledger.append_once(release.id, "build.sbom", SPDX, data), data["digest"], SPDX)
+    for service, found in write_image_sboms(release, artefacts(release), scans, changed_at).items():
+        log.info("SBOM of the image of %s: %d components", service, found)
     log.info("SBOM: %d components; licences: %s", count, ", ".join(f"{n} {of}" for of, n in stated.items()))
     log.info("known vulnerabilities: not checked, %s", NO_DATABASE)
 
@@ -211,13 +221,21 @@ def _zip_and_sums(
 ) -> Path:
     """Write zip and `SHA256SUMS` into `folder`. The zip has sums of its own, of what is in it."""
     bundles = [bundle_name(service, version) for service in services_of(plan, version)]
-    inside = [*bundles, SBOM, SPDX, *(path.name for path in [folder / IMAGES] if path.exists())]
+    inside = [*bundles, SBOM, SPDX, *_of_images(plan, version, folder)]
     file = folder / f"{plan.platform}-{version}{ZIP_ENDING}"
     write_checksums(folder, inside)
     git = Git(repository)
     write_zip(file, folder, [*inside, CHECKSUMS], git=git, commit=commit, plan=plan, made=others)
     write_checksums(folder, [*inside, file.name])
     return file
+
+
+def _of_images(plan: Plan, version: str, folder: Path) -> list[str]:
+    """What there is about images: their digests, and what is in each."""
+    sboms = (
+        name.format(of, version) for of in services_of(plan, version) for name in (IMAGE_SBOM, IMAGE_SPDX)
+    )
+    return [name for name in (IMAGES, *sboms) if (folder / name).exists()]
 
 
 def _differing(first: Path, second: Path) -> list[str]:

@@ -61,6 +61,17 @@ def files(story: Story) -> tuple[Row, ...]:
         Row(("statement", str(e.key), text(e.data, "digest"), text(e.data, "predicate_type")))
         for e in story.all("sign.attested")
     ]
+    rows += [
+        Row(
+            (
+                "signature in the registry",
+                str(e.key),
+                text(e.data, "image"),
+                f"key {text(e.data, 'key_fingerprint')}",
+            )
+        )
+        for e in story.all("sign.image")
+    ]
     rows += [Row(("tag", text(e.data, "tag"), text(e.data, "commit"), "")) for e in story.all("sign.tagged")]
     rows += [
         Row(("published", str(e.key), "", f"{len(e.data.get('files', []))} files"))

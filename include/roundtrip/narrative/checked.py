@@ -31,6 +31,7 @@ def gaps(story: Story, plan: Plan) -> tuple[Gap, ...]:
         *_gates(story, plan),
         *_built(story, plan),
         *_components(story),
+        *_images(story),
         *_routes(story),
     )
 
@@ -125,6 +126,16 @@ def _components(story: Story) -> list[Gap]:
     sbom = story.first("build.sbom")
     why = sbom.data.get("vulnerabilities") if sbom else None
     return [Gap("known vulnerabilities of the components", str(why))] if why else []
+
+
+def _images(story: Story) -> list[Gap]:
+    unsigned = story.first("sign.images_unsigned")
+    why = "their digests are in images.json, which is"
+    return (
+        [Gap("images are not signed in the registry", f"{unsigned.data.get('reason')}; {why}")]
+        if unsigned
+        else []
+    )
 
 
 def _routes(story: Story) -> list[Gap]:

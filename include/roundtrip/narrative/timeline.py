@@ -367,6 +367,8 @@ SENTENCES: Mapping[str, Callable[[Event], Told]] = {
     "smoke.result": _smoke,
     "sign.signed": _plain("Signed {key}", "digest"),
     "sign.attested": _plain("Said of the release, signed: {key}", "digest"),
+    "sign.image": _plain("Signed in the registry: the image of {key}", "image"),
+    "sign.images_unsigned": _plain("Images left unsigned in the registry", "reason"),
     "sign.tagged": _plain("Tagged", "tag"),
     "sign.published": _plain("Published {key}"),
     "sign.withdrawn": _withdrawn,

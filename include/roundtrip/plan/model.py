@@ -380,6 +380,13 @@ class Demands(Part):
     stable: Annotated[
         list[Literal["provenance"]], Field(description="of the version that is gone back to, also then")
     ] = ["provenance"]
+    images: Annotated[
+        list[Literal["signature", "provenance", "staging", "sbom"]],
+        Field(
+            description="of each image of the new version, beside it in the registry, as cosign believes it; "
+            "their digests are signed in images.json whatever this says"
+        ),
+    ] = []
 
     @model_validator(mode="after")
     def _staging_rests_on_provenance(self) -> Self:

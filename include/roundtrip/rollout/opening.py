@@ -8,7 +8,8 @@ Rules:
 4. A plan whose gates cannot decide with the traffic that the environment states is refused here, and one with a one-way
    door that nobody may accept.
 5. Environments that take their images from several places are refused here, before anything is checked or built.
-6. People are told once it is open; a channel that fails does not keep it from beginning.
+6. A plan that demands of images what only cosign can show is refused here where there is none.
+7. People are told once it is open; a channel that fails does not keep it from beginning.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from roundtrip.rollout import aside
 from roundtrip.rollout.decidable import refuse_undecidable
 from roundtrip.rollout.gate_settings import soak_seconds
 from roundtrip.rollout.one_way_door import refuse_unanswerable
+from roundtrip.toolchain import cosign
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ def open_release(release: Release, triggered_by: str, fault: str = "") -> None:
     _refuse_second(release)
     refuse_undecidable(release)
     refuse_unanswerable(release)
+    if release.plan.sign.demands.images and image_settings(release.environments) is not None:
+        cosign.required()
     started = _start(release, triggered_by, fault, drill=False)
     log.info("release %s: %s", release.id, started)
     if release.plan.rollback.one_way_door is not None:

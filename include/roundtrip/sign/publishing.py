@@ -6,7 +6,8 @@ Rules:
    public key, and nothing else.
 3. What is published is never changed. Publishing the same again does nothing, something else under the same version
    is refused; a release that was taken back is set aside first and stays readable (`withdrawing`).
-4. Where the environment names a repository on GitHub the same goes there, from that folder (`rollout.on_github`).
+4. Of a release into containers the images are signed in their registry first (`images`).
+5. Where the environment names a repository on GitHub the same goes there, from that folder (`rollout.on_github`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from roundtrip.plan.home import Home
 from roundtrip.plan.model import Plan
 from roundtrip.release import Release
 from roundtrip.rollout import on_github
+from roundtrip.sign.images import sign_images
 from roundtrip.sign.signing import PUBLIC_KEY, STAGE
 from roundtrip.sign.withdrawing import withdraw_folder
 from roundtrip.targets.bundles import file_digest
@@ -59,6 +61,7 @@ def publish(release: Release) -> None:
         withdraw_folder(release, there, _commit_of(there))
     for name in plan.sign.demands.new:
         _present(artefacts / FILES[name])
+    sign_images(release)
     folder = publish_folder(artefacts, release.home, plan, plan.to_version, commit)
     trusted = release.secrets(release.environment(STAGE).signing_connection).get("public_key", "")
     key, version = load_public_key(trusted), plan.to_version

@@ -21,10 +21,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from roundtrip.errors import ArtefactError, SecretError
 from roundtrip.plan.deployment import Deployment
+from roundtrip.plan.environment import image_settings
 from roundtrip.release import Release
 from roundtrip.targets.bundles import BundleStore, file_digest
+from roundtrip.toolchain import cosign
 from roundtrip.verification.attestations import Expected, verify_attestations
 from roundtrip.verification.published import (
     CHECKSUMS,
@@ -36,6 +40,7 @@ from roundtrip.verification.published import (
     verify_listed,
     verify_release,
 )
+from roundtrip.verification.registry import verify_images
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +60,8 @@ def verify_signatures(release: Release, stage: str, version: str) -> dict[str, s
         if version == release.plan.to_version:
             _require_built(release, "bundle", bundles)
             _require_built(release, environment.form, digests)
+            if environment.form == "image":
+                _require_demanded(release, folder / "assets", digests, key)
         attested = verify_attestations(folder / "assets", _expected(release, version), key)
         if environment.form == "bundle":
             _require_stored(release, version, digests)
@@ -141,6 +148,16 @@ def _require_built(release: Release, form: str, digests: dict[str, str]) -> None
                 where=release.id,
                 remedy="what was tested is not what was signed; it is not deployed",
             )
+
+
+def _require_demanded(
+    release: Release, assets: Path, digests: Mapping[str, str], key: EllipticCurvePublicKey
+) -> None:
+    """What the plan demands of images in their registry, where they are what is deployed."""
+    settings = image_settings(release.environments)
+    if release.plan.sign.demands.images and settings is not None:
+        images = {service: f"{settings.registry}/{service}@{digest}" for service, digest in digests.items()}
+        verify_images(cosign.required(), release.plan, assets, images, key)
 
 
 def _require_published_last(release: Release, folder: Path) -> None:

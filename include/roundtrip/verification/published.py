@@ -37,6 +37,8 @@ from roundtrip.targets.bundles import MANIFEST, file_digest
 CHECKSUMS = "SHA256SUMS"
 IMAGES = "images.json"
 """digests of the services' images in the registry; a release that goes to no environment of images has none"""
+IMAGE_SBOM, IMAGE_SPDX = "{}-{}.image.cdx.json", "{}-{}.image.spdx.json"
+"""the SBOM of one image, of a service and a version"""
 BUNDLE_ENDING = ".tar.gz"
 MOST_MANIFEST_BYTES = 1024**2
 NOT_SIGNED = "its signature is not by the trusted key, or not over this content"

@@ -38,9 +38,11 @@ EARLIER_TYPE = "https://in-toto.io/Statement/v0.1"
 """the same fields as v1; what cosign 2 writes"""
 PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
+SBOM = "https://cyclonedx.org/bom"
 SCHEMAS: Mapping[str, Callable[[Any], object]] = {
     PROVENANCE: lambda predicate: ParseDict(predicate, Provenance()),
     SUMMARY: Summary.model_validate,
+    SBOM: lambda predicate: _require_format(predicate, "CycloneDX"),
 }
 """what raises ValueError or ParseError for a predicate that is none of its type"""
 MOST_BYTES = 4 * 1024**2
@@ -102,6 +104,11 @@ def _signed_payload(file: Path, key: EllipticCurvePublicKey) -> bytes:
     if not any(is_signature(key, signature, signed) for signature in found):
         raise refused(file, NOT_SIGNED)
     return envelope.payload
+
+
+def _require_format(predicate: Any, name: str) -> None:
+    if predicate["bomFormat"] != name:
+        raise ValueError(f"expected the format {name}, got {predicate['bomFormat']}")
 
 
 def _parse(file: Path, payload: bytes, predicate_type: str) -> Statement:
