@@ -89,30 +89,30 @@ def _parts(version: str, statements: tuple[str, ...]) -> Iterator[str]:
 def _bytes() -> Iterator[Attack]:
     for name in _parts(NEW, STATEMENTS):
         for where in ("first", "middle", "last"):
-            yield Attack("flipped byte", f"{name}, {where}", partial(_flip, name=name, where=where), ".")
-        yield Attack("cut off", name, partial(_cut, name=name), ".")
-        yield Attack("emptied", name, partial(_write, name=name, content=b""), ".")
-        yield Attack("missing", name, partial(_remove, name=name), "missing|cannot be read|not named")
-        yield Attack("flipped byte", f"{name}, late", partial(_flip, name=name, where="middle"), ".", "late")
+            yield Attack("flipped byte", f"{name}, {where}", partial(flip, name=name, where=where), ".")
+        yield Attack("cut off", name, partial(cut, name=name), ".")
+        yield Attack("emptied", name, partial(write, name=name, content=b""), ".")
+        yield Attack("missing", name, partial(remove, name=name), "missing|cannot be read|not named")
+        yield Attack("flipped byte", f"{name}, late", partial(flip, name=name, where="middle"), ".", "late")
 
 
-def _flip(world: World, name: str, where: str, version: str = NEW) -> None:
+def flip(world: World, name: str, where: str, version: str = NEW) -> None:
     file = world.assets(version) / name
     content = bytearray(file.read_bytes().rstrip(b"\n"))
     content[{"first": 0, "middle": len(content) // 2, "last": -1}[where]] ^= 1
     file.write_bytes(content)
 
 
-def _cut(world: World, name: str) -> None:
+def cut(world: World, name: str) -> None:
     file = world.assets() / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
 
 
-def _write(world: World, name: str, content: bytes) -> None:
+def write(world: World, name: str, content: bytes) -> None:
     (world.assets() / name).write_bytes(content)
 
 
-def _remove(world: World, name: str, version: str = NEW) -> None:
+def remove(world: World, name: str, version: str = NEW) -> None:
     (world.assets(version) / name).unlink()
 
 
@@ -478,11 +478,11 @@ def _envelopes() -> Iterator[Attack]:
     yield of("null", lambda _: None, "no DSSE envelope")
     large = b" " * 5 * 1024**2
     yield Attack(
-        "envelope", "5 MiB of spaces", partial(_write, name=PROVENANCE_FILE, content=large), "is larger than"
+        "envelope", "5 MiB of spaces", partial(write, name=PROVENANCE_FILE, content=large), "is larger than"
     )
     deep = b"[" * 1_000_000
     yield Attack(
-        "envelope", "a million deep", partial(_write, name=PROVENANCE_FILE, content=deep), "no DSSE envelope"
+        "envelope", "a million deep", partial(write, name=PROVENANCE_FILE, content=deep), "no DSSE envelope"
     )
 
 
@@ -585,9 +585,9 @@ def _back() -> Iterator[Attack]:
     for name in _parts(STABLE, (PROVENANCE_FILE,)):
         if "Tiny_Platform" in name or name.startswith("worker"):
             continue  # the stable release has no such file, or the version no such service
-        act = partial(_flip, name=name, where="middle", version=STABLE)
+        act = partial(flip, name=name, where="middle", version=STABLE)
         yield Attack("way back: flipped byte", name, act, ".", "back")
-        yield Attack("way back: missing", name, partial(_remove, name=name, version=STABLE), ".", "back")
+        yield Attack("way back: missing", name, partial(remove, name=name, version=STABLE), ".", "back")
     yield Attack("way back: replaced", "another stable release, trusted", _replace_stable, DIGEST, "back")
     yield Attack(
         "way back: replaced", "the new release as the stable one", _new_as_stable, "is of version", "back"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from tests.attacks.catalogue import Attack
 from tests.attacks.world import World, copied, go_back, go_forward, make, verify
+from tests.containers import registry
 
 Act = Callable[[Any], None]
 
@@ -33,12 +35,26 @@ def tried(good: World, attack: Attack) -> Tried:
         if attack.way == "build":
             world = make(Path(folder), attack.act)
             refused = _after_verify(world, lambda _: None)
+        elif good.images is not None:
+            return _tried_with_images(good, attack, Path(folder))
         else:
             world = copied(good, Path(folder))
             refused = WAYS[attack.way](world, attack.act)
-        events = world.release.ledger.events(world.release.id, kind="verify.refused")
-        deployed = len(world.targets["production"].told)
-        return Tried(refused, deployed, [str(event.data["reason"]) for event in events])
+        return _tried(world, refused)
+
+
+def _tried_with_images(good: World, attack: Attack, folder: Path) -> Tried:
+    assert good.images is not None
+    shutil.copytree(good.images.registry.storage, folder / "storage")
+    with registry.registry(folder) as again:
+        world = copied(good, folder, again)
+        return _tried(world, WAYS[attack.way](world, attack.act))
+
+
+def _tried(world: World, refused: list[str]) -> Tried:
+    events = world.release.ledger.events(world.release.id, kind="verify.refused")
+    deployed = len(world.targets["production"].told)
+    return Tried(refused, deployed, [str(event.data["reason"]) for event in events])
 
 
 def _after_verify(world: World, act: Act) -> list[str]:

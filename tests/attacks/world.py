@@ -12,8 +12,9 @@ from pathlib import Path
 
 from roundtrip.errors import RoundtripError
 from roundtrip.plan.deployment import Deployment, whole
-from roundtrip.plan.environment import Environment
+from roundtrip.plan.environment import ComposeTargetSettings, Environment
 from roundtrip.plan.home import Home
+from roundtrip.plan.model import Demands, Sign
 from roundtrip.production import rollout
 from roundtrip.release import Release
 from roundtrip.rollback import restoring
@@ -24,17 +25,30 @@ from roundtrip.sign.signing import sign_folder
 from roundtrip.targets.bundles import BundleStore, file_digest
 from roundtrip.targets.protocol import Progress
 from tests.build.platform import Platform, make_platform
-from tests.sign.conftest import built, make_artefacts, signed
+from tests.containers.registry import Registry
+from tests.sign.conftest import built, make_artefacts, signed, write_about_images
 
 NAME = "r1"
 STABLE, NEW = "1.0.0", "1.1.0"
+DEMANDING = Sign(demands=Demands(images=["signature", "provenance", "staging", "sbom"]))
+"""all that a plan can demand of images"""
+
+
+@dataclass(frozen=True)
+class Images:
+    """What both versions' images are, in a registry."""
+
+    registry: Registry
+    digests: Mapping[str, Mapping[str, str]]
+    """version -> service -> digest"""
 
 
 @dataclass
 class NotingTarget:
     """One environment in memory."""
 
-    store: BundleStore
+    store: BundleStore | None
+    """None: it takes images"""
     unpacked: Path
     services: tuple[str, ...]
     placed: Deployment = field(default_factory=Deployment)
@@ -44,7 +58,7 @@ class NotingTarget:
         return self.placed
 
     def converge(self, desired: Deployment, token: int, progress: Progress = lambda _: None) -> Deployment:
-        for bundle in sorted({p.bundle for p in desired.placements}):
+        for bundle in sorted({p.bundle for p in desired.placements}) if self.store is not None else ():
             self.store.open(bundle, self.unpacked / bundle.removeprefix("sha256:"))
         self.told.append(desired)
         self.placed = desired
@@ -62,6 +76,8 @@ class World:
     release: Release
     targets: Mapping[str, NotingTarget]
     """by stage"""
+    images: Images | None = None
+    """where the release goes to environments of images"""
 
     @property
     def keys(self) -> dict[str, str]:
@@ -80,27 +96,37 @@ class World:
         return self.release.home.store / f"{file_digest(self.bundle(service, version))[7:]}.tar.gz"
 
 
-def make(folder: Path, bend: Callable[[Path], None] = lambda _: None) -> World:
+def make(folder: Path, bend: Callable[[Path], None] = lambda _: None, images: Images | None = None) -> World:
     """Both versions built, signed and published; `bend` is given the folder of the new version's bundles."""
     platform = make_platform(folder)
+    if images is not None:
+        plan = platform.plan.model_copy(update={"sign": DEMANDING})
+        platform = replace(platform, plan=plan, target=_of(images.registry))
     platform.lay()
-    _publish_stable(platform)
-    release = built(platform, NAME, bend=bend)
+    _publish_stable(platform, images)
+    release = built(platform, NAME, bend=bend, images=images.digests[NEW] if images else None)
     _note_the_rest(release)
     signed(release)
-    return opened(platform)
+    return opened(platform, images)
 
 
-def copied(world: World, to: Path) -> World:
-    """The same in another folder."""
+def copied(world: World, to: Path, registry: Registry | None = None) -> World:
+    """The same in another folder; where there are images, in another registry with the same content."""
     shutil.copytree(world.platform.home.root, to / "home", symlinks=True)
-    return opened(replace(world.platform, home=Home(to / "home"), keys=dict(world.keys)))
+    platform, images = replace(world.platform, home=Home(to / "home"), keys=dict(world.keys)), world.images
+    if images is not None and registry is not None:
+        platform, images = replace(platform, target=_of(registry)), replace(images, registry=registry)
+    return opened(platform, images)
 
 
-def opened(platform: Platform) -> World:
+def _of(registry: Registry) -> ComposeTargetSettings:
+    return ComposeTargetSettings(kind="compose", registry=registry.address)
+
+
+def opened(platform: Platform, images: Images | None = None) -> World:
     """What lies there, as it stands before production's first wave."""
     release = platform.release(NAME)
-    plan, store = release.plan, BundleStore(platform.home.store)
+    plan, store = release.plan, None if images else BundleStore(platform.home.store)
     targets = {
         stage: NotingTarget(store, platform.home.root / "unpacked" / stage, tuple(plan.services))
         for stage in release.environments
@@ -114,11 +140,12 @@ def opened(platform: Platform) -> World:
             service: platform.home.releases / f"v{version}" / "assets" / f"{service}-{version}.tar.gz"
             for service in plan.services
         }
-        digests = {service: file_digest(file) for service, file in files.items()}
+        bundles = {service: file_digest(file) for service, file in files.items()}
+        digests = images.digests[version] if images else bundles
         flags = {flag: stage == "staging" and flag in plan.production.flags_on for flag in plan.flags}
         configurations = targets[stage].configurations(version)
         targets[stage].placed = whole(version, plan, digests, configurations).with_flags(flags)
-    return World(platform, replace(release, open_target=open_target), targets)
+    return World(platform, replace(release, open_target=open_target), targets, images)
 
 
 def verify(world: World, act: Callable[[World], None]) -> list[str]:
@@ -163,8 +190,10 @@ def _tried(step: Callable[[], None]) -> str:
     return ""
 
 
-def _publish_stable(platform: Platform) -> None:
+def _publish_stable(platform: Platform, images: Images | None) -> None:
     folder = platform.home.root / "stable"
+    if images is not None:
+        write_about_images(folder, STABLE, images.digests[STABLE])
     bundles = make_artefacts(platform, folder, STABLE, "the old way")
     for file in bundles.values():
         BundleStore(platform.home.store).put(file)
@@ -182,4 +211,5 @@ def _note_the_rest(release: Release) -> None:
     for kind in ("checklist.passed", "build.sbom"):
         release.ledger.append_once(release.id, kind, kind, {})
     for service in release.plan.services:
-        release.ledger.append_once(release.id, "build.reproduced", service, {"same": True})
+        for kind in ("build.reproduced", "build.image_reproduced"):
+            release.ledger.append_once(release.id, kind, service, {"same": True})
