@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from roundtrip.errors import BuildError, HostError
-from roundtrip.toolchain.commands import environment, masked, run
+from roundtrip.supervision.leftovers import end_leftovers, with_variable
+from roundtrip.toolchain.commands import STARTED_FOR, environment, masked, run
 
 
 def python(code: str) -> list[str]:
@@ -54,6 +55,23 @@ def _runs(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state not in "ZX"
+
+
+def test_a_command_and_what_it_starts_outlive_nobody_unnoticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, a task leaves what its tests have started; the next `down` finds that by this variable."""
+    monkeypatch.setenv("ROUNDTRIP_HOME", str(tmp_path))
+    children: list[str] = []
+    code = (
+        "import subprocess, sys; command = [sys.executable, '-c', 'import time; time.sleep(600)'];"
+        "print(subprocess.Popen(command, start_new_session=True, stdout=-3, stderr=-3).pid)"
+    )
+    run(python(code), tmp_path, environment([]), children.append)
+    left = int(children[-1])
+    assert _runs(left)
+    assert end_leftovers([with_variable(STARTED_FOR, str(tmp_path))], where="here") == 1
+    assert not _runs(left)
 
 
 def test_a_secret_in_our_environment_does_not_reach_a_command(

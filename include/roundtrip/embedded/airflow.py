@@ -36,6 +36,7 @@ from roundtrip.supervision.daemon import Daemon, Program
 from roundtrip.supervision.leftovers import end_leftovers, with_argument, with_variable
 from roundtrip.targets.local.infrastructure import free_ports
 from roundtrip.tls import trusted
+from roundtrip.toolchain.commands import STARTED_FOR
 
 MIGRATE_LIMIT_SECONDS = 300
 READY_LIMIT_SECONDS = 120
@@ -118,6 +119,7 @@ class EmbeddedAirflow:
         kinds = [
             with_argument(str(self.daemon.folder / "supervisord.conf")),
             with_variable("AIRFLOW_HOME", str(self._folder)),
+            with_variable(STARTED_FOR, str(self._home.root)),
             self.postgres.owns,
         ]
         end_leftovers(kinds, where=str(self._folder))

@@ -7,7 +7,8 @@ Rules:
    in addresses masked.
 3. It is bounded: at the limit the whole process group is ended.
 4. A command that fails raises BuildError with its exit code and its last lines.
-5. It gives way to what serves: on one machine with a platform, a build or a test must not slow its clients down.
+5. It says by a variable for which state folder it works, so that it is found when whoever started it was killed.
+6. It gives way to what serves: on one machine with a platform, a build or a test must not slow its clients down.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ PASSED_ON = (
 PASSED_ON_PREFIXES = ("PIP_", "UV_", "npm_config_", "NPM_CONFIG_", "POETRY_")
 """How a machine says where its package registries are."""
 
+STARTED_FOR = "ROUNDTRIP_STARTED_FOR"
+"""the state folder that a command of a release works for"""
+
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 
 
@@ -70,7 +74,9 @@ def environment(path: Sequence[Path], extra: Mapping[str, str] | None = None) ->
         "npm_config_update_notifier": "false",
         "NO_COLOR": "1",
     }
-    return {**quiet, **passed, "PATH": search, **(extra or {})}
+    home = os.environ.get("ROUNDTRIP_HOME")
+    marked = {STARTED_FOR: home} if home else {}
+    return {**quiet, **passed, **marked, "PATH": search, **(extra or {})}
 
 
 def run(
