@@ -1,4 +1,7 @@
-"""Images that stand in for the public ones of docker-compose.yaml, made of Debian's packages, since none can be pulled everywhere."""
+"""Images that stand in for the public ones of docker-compose.yaml, made of Debian's packages, since none can be pulled everywhere.
+
+Python is the one that runs the tests: Debian's own is older than what the product can use (`filter` of tarfile, 3.11.4).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
 import docker
 from docker.errors import ImageNotFound
 
+from tests.containers.base import VERSION, linked
 from tests.containers.bases import CERTIFICATES, NAMES_CERTIFICATES, NAMES_REGISTRIES
 
 RELEASE = "bookworm"
@@ -63,15 +69,20 @@ def why_none() -> str | None:
 
 
 def debian_image(client: docker.DockerClient) -> str:
-    """The name of an image with all of these packages, which the engine has after this."""
+    """The name of an image with all of these packages and this Python, which the engine has after this."""
     try:
         client.images.get(f"{NAME}:latest")
     except ImageNotFound:
         certificates = [f"ENV {name}={CERTIFICATES}" for name in NAMES_CERTIFICATES]
         registries = [f"ENV {name}={os.environ[name]}" for name in NAMES_REGISTRIES if name in os.environ]
+        packages = f"{NAME}-packages"
         client.api.import_image_from_file(
-            str(_archive()), NAME, "latest", changes=[*certificates, *registries]
+            str(_archive()), packages, "latest", changes=[*certificates, *registries]
         )
+        with tempfile.TemporaryDirectory() as context:
+            _place_python(Path(context) / "root")
+            (Path(context) / "Dockerfile").write_text(f"FROM {packages}\nCOPY root/ /\n")
+            client.images.build(path=context, tag=NAME, rm=True)
     return f"{NAME}:latest"
 
 
@@ -105,6 +116,23 @@ def _archive() -> Path:
             _run("tar", "--one-file-system", "-C", str(root), "-cf", str(making), ".")
             making.rename(file)
     return file
+
+
+def _place_python(root: Path) -> None:
+    """This interpreter before Debian's own, with its standard library and what they are linked to."""
+    library = Path(sysconfig.get_path("stdlib"))
+    left_out = shutil.ignore_patterns("site-packages", "__pycache__", "test", "idlelib")
+    shutil.copytree(library, root / "usr/local/lib" / f"python{VERSION}", ignore=left_out)
+    program = root / "usr/local/bin" / f"python{VERSION}"
+    program.parent.mkdir(parents=True)
+    interpreter = (Path(sys.base_prefix) / "bin" / program.name).resolve()
+    shutil.copy(interpreter, program)
+    program.with_name("python3").symlink_to(program.name)
+    # Debian's own libraries are found first; the loader is Debian's.
+    (root / "usr/lib").mkdir()
+    for name, path in linked([interpreter, *library.glob("lib-dynload/*.so")]).items():
+        if name.startswith("usr/lib/"):
+            shutil.copy(path, root / name)
 
 
 def _run(*command: str) -> None:

@@ -35,7 +35,7 @@ POLL_SECONDS = 1.0
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with stacks.stack(tmp_path_factory.mktemp("stack")) as made:
-        made.up(*AIRFLOW)
+        made.up(*AIRFLOW, *STANDS_ON)
         try:
             yield made
         finally:
