@@ -1,4 +1,4 @@
-# Roundtrip with its Airflow, for docker-compose.yaml. The base is an argument: any Debian with Python 3.11 or 3.12 will do.
+# Roundtrip with its Airflow, for docker-compose.yaml. The base is an argument: any Debian with Python 3.11.4 or later, or 3.12, will do.
 ARG BASE=docker.io/library/python:3.12-slim-bookworm
 FROM ${BASE}
 
@@ -6,8 +6,10 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends git tini \
  && rm -rf /var/lib/apt/lists/*
 
+# In a container the engine's usual address is the filter's: docker-compose.yaml puts its socket there, for those that need it.
 RUN useradd --create-home --uid 50000 roundtrip \
- && install --directory --owner roundtrip /opt/roundtrip /var/lib/roundtrip
+ && install --directory --owner roundtrip /opt/roundtrip /var/lib/roundtrip /run/roundtrip /run/monitoring \
+ && ln --symbolic /run/engine/engine.sock /var/run/docker.sock
 USER roundtrip
 WORKDIR /opt/roundtrip
 

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from roundtrip.commands import prepare
 from roundtrip.commands.airflow_api import AirflowApi
+from roundtrip.commands.environments import keep
 from roundtrip.commands.follow import Follower
 from roundtrip.commands.phases import Phases
 from roundtrip.commands.prepare import Machine, open_machine, open_recorded
@@ -142,6 +143,18 @@ def up(plan: PlanName = PLAN, env: Environments = "local") -> None:
     else:
         _prepare(machine, phases, "")
     console.print(phases.table([]))
+
+
+@app.command()
+def environments(
+    plan: PlanName = PLAN,
+    env: Environments = "compose",
+    targets: Annotated[
+        Path, typer.Option(help="file for Prometheus that says where the environments' proxies are")
+    ] = Path("environments.json"),
+) -> None:
+    """Bring up the environments alone and stay until told to end; docker-compose.yaml runs this beside its Airflow."""
+    keep(open_machine(plan, env, console.print), targets)
 
 
 @app.command()

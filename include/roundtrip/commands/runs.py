@@ -29,6 +29,17 @@ POLL_SECONDS = 0.5
 TAKEN_BACK = ("ROLLED BACK", "STOPPED")
 
 
+def unfinished(machine: Machine) -> list[Event]:
+    """`release.started` of every release that holds one of the machine's environments and has no outcome."""
+    ours = {environment.name for environment in machine.environments.values()}
+    return [
+        started
+        for started in machine.ledger.events(kind="release.started")
+        if ours & set(started.data["environments"].values())
+        and machine.ledger.last(started.release, "release.outcome") is None
+    ]
+
+
 @dataclass(frozen=True)
 class Runs:
     """Runs on one machine."""
@@ -82,14 +93,7 @@ class Runs:
 
     def unfinished(self) -> list[Event]:
         """`release.started` of every release that holds one of our environments and has no outcome."""
-        ours = {environment.name for environment in self.machine.environments.values()}
-        ledger = self.machine.ledger
-        return [
-            started
-            for started in ledger.events(kind="release.started")
-            if ours & set(started.data["environments"].values())
-            and ledger.last(started.release, "release.outcome") is None
-        ]
+        return unfinished(self.machine)
 
     def _alive(self) -> Iterator[tuple[str, str]]:
         """Runs that have not ended, of every plan that may hold our environments."""
