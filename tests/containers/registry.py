@@ -41,9 +41,9 @@ def why_none() -> str | None:
 
 @contextmanager
 def registry(folder: Path) -> Iterator[Registry]:
-    """An empty registry that keeps everything below `folder`, its log too."""
+    """A registry of what is below `folder`, where it keeps everything, its log too."""
     made = Registry(f"127.0.0.1:{free_port()}", folder.resolve() / "storage")
-    made.storage.mkdir(parents=True)
+    made.storage.mkdir(parents=True, exist_ok=True)
     settings = folder / "registry.yml"
     settings.write_text(json.dumps(_settings(made)))  # any JSON is YAML
     with (folder / "registry.log").open("wb") as log:
