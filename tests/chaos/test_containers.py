@@ -101,7 +101,7 @@ def test_a_container_whose_main_process_is_killed_has_crashed_and_is_started_aga
 def test_the_way_into_a_container_is_broken_for_whoever_comes_over_its_network(
     client: docker.DockerClient,
 ) -> None:
-    container = serving(client, "redis", "1.0.0")
+    container = serving(client, "redis", "1.0.0", name="redis")
     [pid] = main_processes([str(container.id)]).values()
     asking = "import socket; socket.create_connection(('redis', 8000), 2); print('connected')"
 
@@ -111,7 +111,6 @@ def test_the_way_into_a_container_is_broken_for_whoever_comes_over_its_network(
             ["python3", "-c", asking],
             network=NETWORK,
             detach=True,
-            links={container.name: "redis"},
         )
         other.wait(timeout=LIMIT_SECONDS)
         return str(other.logs().decode().splitlines()[-1])
@@ -125,10 +124,10 @@ def test_the_way_into_a_container_is_broken_for_whoever_comes_over_its_network(
     assert asked() == "connected"
 
 
-def test_an_engine_that_was_killed_comes_back_and_starts_what_was_to_run(
+def test_an_engine_that_was_killed_comes_back_with_what_it_had(
     address: str, client: docker.DockerClient
 ) -> None:
-    container = serving(client, "api", "1.0.0", restart_policy={"Name": "unless-stopped"})
+    container = serving(client, "api", "1.0.0", restart_policy={"Name": "always"})
     before = engine_process(address)
     psutil.Process(before).kill()
 
@@ -139,6 +138,7 @@ def test_an_engine_that_was_killed_comes_back_and_starts_what_was_to_run(
         except (DockerException, RequestException):
             return False
 
+    wait(lambda: not runs(), "the engine to be gone")
     wait(runs, "the engine and its container")
     assert engine_process(address) != before
 
