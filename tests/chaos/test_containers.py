@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,15 +14,19 @@ from pathlib import Path
 import docker
 import psutil
 import pytest
-from docker.errors import DockerException
+from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 from requests import RequestException
 
+from roundtrip.plan.home import Home
 from tests.chaos import network, observer
-from tests.chaos.containers import engine_process, main_processes
+from tests.chaos.containers import SERVICE, VERSION, Containers, engine_process, main_processes
+from tests.chaos.ground import Artefact
 from tests.chaos.network import Way
+from tests.containers import registry
 from tests.containers.base import base_image
 from tests.containers.engine import engine, why_none
+from tests.containers.host import Host
 
 WHY_NONE = why_none()
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(WHY_NONE is not None, reason=WHY_NONE or "")]
@@ -52,7 +57,7 @@ def client(address: str) -> Iterator[docker.DockerClient]:
 
 def serving(client: docker.DockerClient, service: str, version: str, **more: object) -> Container:
     """A container of the platform, as an observer sees it, that listens."""
-    labels = {"org.opencontainers.image.title": service, "org.opencontainers.image.version": version}
+    labels = {SERVICE: service, VERSION: version}
     command = ["python3", "-c", SERVER]
     container = client.containers.run(
         base_image(client), command, detach=True, network=NETWORK, labels=labels, **more
@@ -122,6 +127,33 @@ def test_the_way_into_a_container_is_broken_for_whoever_comes_over_its_network(
     assert "ConnectionRefusedError" in asked()
     undo()
     assert asked() == "connected"
+
+
+def test_a_damaged_image_is_gone_from_the_engine_and_refused_until_it_is_mended(
+    address: str, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    if reason := registry.why_none():
+        pytest.skip(reason)
+    with registry.registry(tmp_path) as published:
+        ground = Containers(Home(tmp_path), Host(address, published, {}))
+        repository = f"{published.address}/api"
+        digest = pushed(client, repository, tmp_path)
+        undo = ground.damage(Artefact("api", "1.1.0", digest), random.Random(1))  # noqa: S311 - a seeded byte
+        with pytest.raises(ImageNotFound):
+            client.images.get(f"{repository}@{digest}")
+        with pytest.raises(DockerException):
+            client.images.pull(repository, tag=digest)
+        undo()
+        assert client.images.pull(repository, tag=digest).labels[VERSION] == "1.1.0"
+
+
+def pushed(client: docker.DockerClient, repository: str, folder: Path) -> str:
+    """An image of the platform, in engine and registry; its digest."""
+    (folder / "Dockerfile").write_text(f"FROM {base_image(client)}\n")
+    labels = {SERVICE: "api", VERSION: "1.1.0"}
+    client.images.build(path=str(folder), tag=f"{repository}:new", labels=labels, rm=True)
+    said = client.images.push(repository, tag="new", stream=True, decode=True)
+    return next(str(line["aux"]["Digest"]) for line in said if "aux" in line)
 
 
 def test_an_engine_that_was_killed_comes_back_with_what_it_had(
