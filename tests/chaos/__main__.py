@@ -13,9 +13,8 @@ from pathlib import Path
 from roundtrip.commands.prepare import ROOT
 from tests.chaos.campaign import Drawn, Result, keep, kept, run
 from tests.chaos.faults import CannotBeHadError
+from tests.chaos.kinds import KINDS
 from tests.chaos.stage import stage
-
-HOME = ROOT / ".roundtrip" / "chaos"
 
 
 def main() -> int:
@@ -24,7 +23,10 @@ def main() -> int:
     parser.add_argument(
         "--seeds", default="0-199", help="one, from-to with both included, or several of these with commas"
     )
-    parser.add_argument("--home", type=Path, default=HOME)
+    parser.add_argument(
+        "--kind", choices=KINDS, default="local", help="of the environments that are released to"
+    )
+    parser.add_argument("--home", type=Path, help="where the stage is kept; the kind's own when left out")
     parser.add_argument(
         "--results",
         type=Path,
@@ -33,20 +35,25 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="only print what is there")
     parser.add_argument("--draw", action="store_true", help="only print what the seeds stand for")
     options = parser.parse_args()
+    kind = KINDS[options.kind]
+    home = options.home or kind.home
     seeds = list(dict.fromkeys(seed for part in options.seeds.split(",") for seed in _range(part)))
     if options.draw:
-        print("\n".join(f"{Drawn.of(seed)}\n  {Drawn.of(seed).to_json()}" for seed in seeds))
+        drawn_of = [Drawn.of(seed, kind.faults) for seed in seeds]
+        print("\n".join(f"{drawn}\n  {drawn.to_json()}" for drawn in drawn_of))
         return 0
-    results = options.results or options.home / "results.jsonl"
+    results = options.results or home / "results.jsonl"
     done = {one.seed for one in kept(results)}
     left = [seed for seed in seeds if seed not in done]
     # Also where it was started in the background, or is ended by whoever started it: what runs is ended in order.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if left and not options.report:
-        with stage(options.home) as here:
+        if reason := kind.why_none():
+            parser.error(f"{options.kind}: {reason}")
+        with stage(home, kind.ground) as here:
             for seed in left:
-                drawn = Drawn.of(seed)
+                drawn = Drawn.of(seed, kind.faults)
                 print(drawn, flush=True)
                 try:
                     result = run(here, drawn)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.chaos import observer
-from tests.chaos.faults import FAULTS, Fault, injected
+from tests.chaos.faults import Fault, injected
 from tests.chaos.invariants import quiet
+from tests.chaos.kinds import Kind
 from tests.chaos.moments import MOMENTS, Moment
 from tests.chaos.releases import Begun, begun, outcome_of
 from tests.chaos.stage import Stage
@@ -19,8 +21,6 @@ from tests.chaos.stage import Stage
 LONGEST_DELAY_SECONDS = 2.0
 HARMFUL_SHARE = 0.5
 HARM_AT = Moment("gate.sample", "production.wave_2#1")
-REGRESSIONS = Path(__file__).parent / "regressions.txt"
-"""a comment says what it was"""
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class Drawn:
     is_harmful: bool
 
     @classmethod
-    def of(cls, seed: int) -> Drawn:
+    def of(cls, seed: int, faults: Sequence[Fault]) -> Drawn:
         dice = random.Random(seed)  # noqa: S311 - a seed has to give the same run again
-        moment, fault = dice.choice(MOMENTS), dice.choice(FAULTS)
+        moment, fault = dice.choice(MOMENTS), dice.choice(faults)
         delay = dice.uniform(0, LONGEST_DELAY_SECONDS)
         seconds = dice.uniform(fault.most_seconds / 4, fault.most_seconds)
         is_harmful = moment.needs_harm or (not moment.needs_health and dice.random() < HARMFUL_SHARE)
         return cls(seed, moment, fault, delay, seconds, is_harmful)
 
     @classmethod
-    def read(cls, line: str) -> Drawn:
+    def read(cls, line: str, faults: Sequence[Fault]) -> Drawn:
         """What `to_json` wrote. Raises KeyError for a fault or moment that is not there any more."""
         kept = json.loads(line)
         moments = {str(moment): moment for moment in MOMENTS}
-        faults = {fault.name: fault for fault in FAULTS}
+        by_name = {fault.name: fault for fault in faults}
         return cls(
             kept["seed"],
             moments[kept["moment"]],
-            faults[kept["fault"]],
+            by_name[kept["fault"]],
             kept["delay"],
             kept["seconds"],
             kept["is_harmful"],
@@ -72,10 +72,10 @@ class Drawn:
         )
 
 
-def regressions() -> list[Drawn]:
+def regressions(kind: Kind) -> list[Drawn]:
     """Every draw in which an invariant was broken once."""
-    lines = REGRESSIONS.read_text(encoding="utf-8").splitlines()
-    return [Drawn.read(line) for line in lines if line.startswith("{")]
+    lines = kind.regressions.read_text(encoding="utf-8").splitlines()
+    return [Drawn.read(line, kind.faults) for line in lines if line.startswith("{")]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.__main__ import HOME
+from tests.chaos.kinds import KINDS
 from tests.chaos.stage import Stage, stage
+from tests.end_to_end.machine import KIND
 
 
 @pytest.fixture(scope="package")
 def here() -> Iterator[Stage]:
-    with stage(HOME) as made:
+    kind = KINDS[KIND]
+    if reason := kind.why_none():
+        pytest.skip(reason)
+    with stage(kind.home, kind.ground) as made:
         yield made

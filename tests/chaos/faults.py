@@ -6,24 +6,22 @@ Each fault says whether clients may see failures, and whether it may be more tha
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 
-from roundtrip.targets.bundles import BundleStore
 from tests.chaos import network, observer
+from tests.chaos.damage import Undo
+from tests.chaos.network import Way, way_of
+from tests.chaos.signals import kill, nothing, stop
 from tests.chaos.stage import Stage
 
-Undo = Callable[[], None]
 HOUR = 3600
 
 
@@ -46,58 +44,29 @@ class Fault:
     """the release may end BROKEN: what its way back needs is not there"""
 
 
-def _nothing() -> None:
-    """What is done at once has no end."""
-
-
-def _kill(pids: Sequence[int]) -> Undo:
-    for pid in pids:
-        _signal(pid, signal.SIGKILL)
-    return _nothing
-
-
-def _stop(pids: Sequence[int]) -> Undo:
-    for pid in pids:
-        _signal(pid, signal.SIGSTOP)
-
-    def go_on() -> None:
-        for pid in pids:
-            _signal(pid, signal.SIGCONT)
-
-    return go_on
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return  # it ended by itself; the next run has another seed
-
-
 def _airflow(component: str) -> Callable[[Stage], list[int]]:
     return lambda stage: [stage.airflow.daemon.processes()[component].pid]
 
 
 def _program(name: str) -> Callable[[Stage], list[int]]:
-    return lambda stage: [stage.machine.target("production").infrastructure.daemon.processes()[name].pid]
+    return lambda stage: [pid] if (pid := stage.ground.pid(name)) else []
 
 
-def _of(pids: Callable[[Stage], list[int]], do: Callable[[Sequence[int]], Undo]) -> Callable[..., Undo]:
+def _of(pids: Callable[[Stage], list[int]], do: Callable[[Iterable[int]], Undo]) -> Callable[..., Undo]:
     return lambda stage, _release, _dice: do([pid for pid in pids(stage) if pid])
 
 
-def _instance(version: str, do: Callable[[Sequence[int]], Undo]) -> Callable[..., Undo]:
+def _instance(version: str, do: Callable[[Iterable[int]], Undo]) -> Callable[..., Undo]:
     """A process of the platform of one version."""
 
     def inject(stage: Stage, _release: str, dice: random.Random) -> Undo:
-        processes = stage.machine.target("production").infrastructure.daemon.processes()
-        there = sorted(name for name, one in processes.items() if f"-{version}-" in name and one.pid)
-        return do([processes[dice.choice(there)].pid]) if there else _nothing
+        pids = stage.ground.instances(version)
+        return do([pids[dice.choice(sorted(pids))]]) if pids else nothing
 
     return inject
 
 
-def _task(do: Callable[[Sequence[int]], Undo]) -> Callable[..., Undo]:
+def _task(do: Callable[[Iterable[int]], Undo]) -> Callable[..., Undo]:
     """The process that converges, or converged last."""
 
     def inject(stage: Stage, release: str, _dice: random.Random) -> Undo:
@@ -143,28 +112,10 @@ def _ledger_locked(stage: Stage, _release: str, _dice: random.Random) -> Undo:
     return let_go
 
 
-def _bundle_corrupted(stage: Stage, _release: str, dice: random.Random) -> Undo:
-    """A byte of a bundle of the new version in the store is another one."""
-    digest = dice.choice(sorted(stage.bundles[stage.plan.to_version].values()))
-    return _with_another_byte(BundleStore(stage.home.store).path(digest), dice)
-
-
-def _with_another_byte(file: Path, dice: random.Random) -> Undo:
-    if not file.exists():
-        raise RuntimeError(f"no such bundle: {file}")
-    before = file.read_bytes()
-    at = dice.randrange(len(before))
-    mode = file.stat().st_mode
-    file.chmod(0o600)
-    file.write_bytes(before[:at] + bytes([before[at] ^ 0xFF]) + before[at + 1 :])
-    file.chmod(mode)
-
-    def restore() -> None:
-        file.chmod(0o600)
-        file.write_bytes(before)
-        file.chmod(mode)
-
-    return restore
+def _corrupted(stage: Stage, _release: str, dice: random.Random) -> Undo:
+    """A byte of what a service of the new version is started from is another one."""
+    there = stage.artefacts(stage.plan.to_version)
+    return stage.ground.damage(dice.choice(sorted(there, key=lambda one: one.digest)), dice)
 
 
 def _disk_full(name: str) -> Callable[..., Undo | None]:
@@ -197,15 +148,8 @@ def _clock_stepped(seconds: int) -> Callable[..., Undo | None]:
     return inject
 
 
-def _way(port: Callable[[Stage], int], how: str) -> Callable[..., Undo | None]:
-    return lambda stage, _release, _dice: network.bent(port(stage), how)
-
-
-def _port_of(address: str) -> int:
-    port = urlsplit(address).port
-    if port is None:
-        raise RuntimeError(f"no port in {address}")
-    return port
+def _way(way: Callable[[Stage], Way], how: str) -> Callable[..., Undo | None]:
+    return lambda stage, _release, _dice: network.bent(way(stage), how)
 
 
 def _snapshot_corrupted(stage: Stage, release: str, dice: random.Random) -> Undo:
@@ -223,65 +167,50 @@ def _write_snapshot(ledger: Path, release: str, data: str) -> None:
 
 
 def _stable_does_not_start(stage: Stage, _release: str, dice: random.Random) -> Undo:
-    """A process of the stable version dies, what it was started from is gone, and so is what that was unpacked from."""
-    version = stage.plan.from_version
-    service, code = dice.choice((("api", "dist"), ("workers", "site")))
-    digest = stage.bundles[version][service]
-    unpacked = stage.environment / "bundles" / digest.removeprefix("sha256:")
-    there, aside = unpacked / code, unpacked / f"{code}.aside"
-    restore = _with_another_byte(BundleStore(stage.home.store).path(digest), dice)
-    there.rename(aside)
-    processes = stage.machine.target("production").infrastructure.daemon.processes()
-    _kill(
-        [one.pid for name, one in processes.items() if name.startswith(f"{service}-{version}-") and one.pid]
-    )
-
-    def repair() -> None:
-        restore()
-        if aside.exists() and not there.exists():
-            aside.rename(there)
-
-    return repair
+    """What is there of a service of the stable version dies, and nothing is left that it could be started from."""
+    there = {one.service: one for one in stage.artefacts(stage.plan.from_version)}
+    return stage.ground.keep_from_starting(there[dice.choice(("api", "workers"))], dice)
 
 
-WAYS: tuple[tuple[str, Callable[[Stage], int], float, bool], ...] = (
-    ("api-server", lambda stage: _port_of(stage.airflow.login().url), 15, False),
+WAYS: tuple[tuple[str, Callable[[Stage], Way], float, bool], ...] = (
+    ("api-server", lambda stage: way_of(stage.airflow.login().url), 15, False),
     (
         "traefik's own page",
-        lambda stage: _port_of(stage.machine.target("production").addresses().proxy_metrics),
+        lambda stage: way_of(stage.machine.target("production").addresses().proxy_metrics),
         15,
         False,
     ),
-    ("redis", lambda stage: _port_of(stage.redis_url), 4, True),
+    ("redis", lambda stage: stage.ground.way_to_redis(stage.redis_url), 4, True),
 )
-"""What cannot be reached, at which port, for how long at most, and whether clients may see that."""
+"""What cannot be reached, which way, for how long at most, and whether clients may see that."""
 CONTROL = ("scheduler", "triggerer", "api-server", "dag-processor", "postgres")
+CORRUPTED = Fault("bundle of the new version corrupted", _corrupted, most_seconds=60)
 FAULTS: tuple[Fault, ...] = (
-    *(Fault(f"kill {name}", _of(_airflow(name), _kill)) for name in CONTROL),
-    *(Fault(f"stop {name}", _of(_airflow(name), _stop), most_seconds=20) for name in CONTROL[:3]),
-    Fault("stop postgres", _of(_airflow("postgres"), _stop), most_seconds=8),
-    Fault("kill converging task", _task(_kill)),
-    Fault("stop converging task", _task(_stop), most_seconds=25),
-    Fault("kill watchdog", _of(_program("watchdog"), _kill)),
-    Fault("stop watchdog", _of(_program("watchdog"), _stop), most_seconds=20),
-    Fault("kill traefik", _of(_program("traefik"), _kill), fails_clients=True),
-    Fault("stop traefik", _of(_program("traefik"), _stop), most_seconds=4, fails_clients=True),
-    Fault("kill redis", _of(_program("redis"), _kill), fails_clients=True),
-    Fault("stop redis", _of(_program("redis"), _stop), most_seconds=4, fails_clients=True),
-    Fault("kill a stable process", _instance("1.0.0", _kill), fails_clients=True),
-    Fault("stop a stable process", _instance("1.0.0", _stop), most_seconds=6, fails_clients=True),
-    Fault("kill a new process", _instance("1.1.0", _kill), fails_clients=True),
-    Fault("stop a new process", _instance("1.1.0", _stop), most_seconds=20, fails_clients=True),
+    *(Fault(f"kill {name}", _of(_airflow(name), kill)) for name in CONTROL),
+    *(Fault(f"stop {name}", _of(_airflow(name), stop), most_seconds=20) for name in CONTROL[:3]),
+    Fault("stop postgres", _of(_airflow("postgres"), stop), most_seconds=8),
+    Fault("kill converging task", _task(kill)),
+    Fault("stop converging task", _task(stop), most_seconds=25),
+    Fault("kill watchdog", _of(_program("watchdog"), kill)),
+    Fault("stop watchdog", _of(_program("watchdog"), stop), most_seconds=20),
+    Fault("kill traefik", _of(_program("traefik"), kill), fails_clients=True),
+    Fault("stop traefik", _of(_program("traefik"), stop), most_seconds=4, fails_clients=True),
+    Fault("kill redis", _of(_program("redis"), kill), fails_clients=True),
+    Fault("stop redis", _of(_program("redis"), stop), most_seconds=4, fails_clients=True),
+    Fault("kill a stable process", _instance("1.0.0", kill), fails_clients=True),
+    Fault("stop a stable process", _instance("1.0.0", stop), most_seconds=6, fails_clients=True),
+    Fault("kill a new process", _instance("1.1.0", kill), fails_clients=True),
+    Fault("stop a new process", _instance("1.1.0", stop), most_seconds=20, fails_clients=True),
     Fault("ledger locked", _ledger_locked, most_seconds=20),
-    Fault("bundle of the new version corrupted", _bundle_corrupted, most_seconds=60),
-    Fault("a new process hangs", _instance("1.1.0", _stop), most_seconds=120, fails_clients=True),
+    CORRUPTED,
+    Fault("a new process hangs", _instance("1.1.0", stop), most_seconds=120, fails_clients=True),
     Fault("disk of the ledger full", _disk_full("ledger"), most_seconds=20),
     Fault("disk of the environment full", _disk_full("environments"), most_seconds=15, fails_clients=True),
     Fault("clock an hour ahead", _clock_stepped(HOUR), most_seconds=60),
     Fault("clock an hour behind", _clock_stepped(-HOUR), most_seconds=60),
     *(
-        Fault(f"{name} {how}", _way(port, how), most_seconds=seconds, fails_clients=fails_clients)
-        for name, port, seconds, fails_clients in WAYS
+        Fault(f"{name} {how}", _way(way, how), most_seconds=seconds, fails_clients=fails_clients)
+        for name, way, seconds, fails_clients in WAYS
         for how in network.VERDICTS
     ),
     Fault("snapshot corrupted", _snapshot_corrupted, most_seconds=60, may_break=True),

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -45,7 +45,11 @@ class Seen:
     fails_clients: bool
 
 
-def violations(seen: Seen, front_door: str, redis_url: str, environment: Path, ledger: Path) -> Iterator[str]:
+Running = Callable[[], Mapping[tuple[str, str], int]]
+"""How often each service runs, by service and version."""
+
+
+def violations(seen: Seen, front_door: str, redis_url: str, running: Running, ledger: Path) -> Iterator[str]:
     """Each as a sentence; none: all hold."""
     yield from _ended(seen)
     version = OUTCOMES.get(seen.outcome or "")
@@ -54,7 +58,7 @@ def violations(seen: Seen, front_door: str, redis_url: str, environment: Path, l
         return
     if seen.is_harmful and version == NEW:
         yield "a version that tripped the kill switch was promoted"
-    yield from _serving(version, front_door, environment)
+    yield from _serving(version, front_door, running)
     yield from _orders(seen, front_door, redis_url)
     if version == STABLE and (left := observer.keys(redis_url, "risk:*")):
         yield f"keys of the new version are left: {left}"
@@ -81,14 +85,14 @@ def _ended(seen: Seen) -> Iterator[str]:
         yield f"the run is {seen.run}, and the outcome {seen.outcome}"
 
 
-def _serving(version: str, front_door: str, environment: Path) -> Iterator[str]:
+def _serving(version: str, front_door: str, running: Running) -> Iterator[str]:
     for page, versions in observer.served_versions(front_door).items():
         if versions != {version}:
             yield f"{page} is served by {sorted(versions)}, expected {version}"
-    running = observer.running(environment)
+    there = running()
     expected = {(service, version): count for service, count in REPLICAS[version].items()}
-    if running != expected:
-        yield f"running are {running}, expected {expected}"
+    if there != expected:
+        yield f"running are {there}, expected {expected}"
 
 
 def _orders(seen: Seen, front_door: str, redis_url: str) -> Iterator[str]:

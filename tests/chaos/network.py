@@ -1,4 +1,4 @@
-"""What the way to a port of this machine can do: refuse, be silent, or lose a part of what is sent. By the kernel's own filter.
+"""What the way to a port can do: refuse, be silent, or lose a part of what is sent. By the kernel's own filter.
 
 It needs nftables and the right to change it.
 """
@@ -8,6 +8,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import psutil
 
 TABLE = "inet roundtrip_chaos"
 LOST_PERCENT = 30
@@ -20,29 +24,58 @@ VERDICTS = {
 is lost, after 200 ms and more each time."""
 
 
-def bent(port: int, how: str) -> Callable[[], None] | None:
+@dataclass(frozen=True)
+class Way:
+    """To a port of this machine's loopback, or of the network that a process has for itself."""
+
+    port: int
+    within: int | None = None
+    """that process; None: this machine"""
+
+
+def way_of(address: str) -> Way:
+    """To the port that a URL of loopback names."""
+    port = urlsplit(address).port
+    if port is None:
+        raise RuntimeError(f"no port in {address}")
+    return Way(port)
+
+
+def bent(way: Way, how: str) -> Callable[[], None] | None:
     """From now on; what ends it. None where the filter cannot be changed."""
     if not mend():
         return None
+    interface = "" if way.within else "iif lo"
     _filter(
+        way.within,
         f"add table {TABLE}",
         f"add chain {TABLE} input {{ type filter hook input priority 0; policy accept; }}",
-        f"add rule {TABLE} input iif lo tcp dport {port} {VERDICTS[how]}",
+        f"add rule {TABLE} input {interface} tcp dport {way.port} {VERDICTS[how]}",
     )
-    return lambda: _filter(f"delete table {TABLE}")
+
+    def end() -> None:
+        if way.within is None or psutil.pid_exists(way.within):  # with the process its network has ended
+            _filter(way.within, f"delete table {TABLE}")
+
+    return end
 
 
 def mend() -> bool:
-    """End what a campaign that was killed has left; whether the filter can be changed at all."""
+    """End what a campaign that was killed has left; whether the filter can be changed at all.
+
+    In a network of a process's own nothing is left: it ended with the process.
+    """
     if shutil.which("nft") is None:
         return False
     try:
-        _filter(f"add table {TABLE}", f"delete table {TABLE}")
+        _filter(None, f"add table {TABLE}", f"delete table {TABLE}")
     except subprocess.CalledProcessError:
         return False
     return True
 
 
-def _filter(*commands: str) -> None:
+def _filter(within: int | None, *commands: str) -> None:
     """All of them, or none."""
-    subprocess.run(["nft", "-f", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+    enter = [] if within is None else ["nsenter", f"--net=/proc/{within}/ns/net"]
+    told = "\n".join(commands)
+    subprocess.run([*enter, "nft", "-f", "-"], input=told, text=True, check=True, capture_output=True)

@@ -1,7 +1,7 @@
 """What a client, and somebody with access to the machine, sees of the platform. Imports nothing of the product.
 
-It sends orders of its own through the front door, keeps their account, and reads Redis, processes and the ledger's file as
-they are.
+It sends orders of its own through the front door, keeps their account, and reads Redis, processes, containers and the ledger's
+file as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import docker
 import httpx
 import psutil
 import redis
@@ -207,6 +208,23 @@ def running(environment: Path) -> dict[tuple[str, str], int]:
 
 def _cwd(process: psutil.Process | None) -> Path | None:
     return Path(process.cwd()) if process is not None else None
+
+
+def running_containers(engine: str, network: str) -> dict[tuple[str, str], int]:
+    """Containers of the platform in this network by service and version, as their images are labelled (OCI, annotations.md).
+
+    One that is there and does not run is of no version: its state is told beside it.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    with closing(docker.DockerClient(base_url=engine)) as client:
+        for container in client.api.containers(all=True, filters={"network": network}):
+            service, version = (
+                container["Labels"].get(f"org.opencontainers.image.{name}") for name in ("title", "version")
+            )
+            if service and version:
+                state = container["State"]
+                found[service, version if state == "running" else f"{version}, {state}"] += 1
+    return dict(found)
 
 
 def events(ledger: Path, release: str, *, after: int = 0) -> list[dict[str, Any]]:

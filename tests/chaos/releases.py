@@ -47,7 +47,7 @@ class Begun:
         """What does not hold of it as it has ended, each as a sentence."""
         seen = Seen(outcome, state, self.events(), self.account, is_harmful, fails_clients)
         stage = self.stage
-        return list(violations(seen, stage.front_door, stage.redis_url, stage.environment, stage.ledger))
+        return list(violations(seen, stage.front_door, stage.redis_url, stage.ground.running, stage.ledger))
 
 
 def outcome_of(event: Mapping[str, Any]) -> str | None:

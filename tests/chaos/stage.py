@@ -6,43 +6,38 @@ where a run has left something else: the next one has to start as the first one 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from rich.console import Console
 
 from roundtrip.commands.airflow_api import AirflowApi
-from roundtrip.commands.prepare import ROOT, SETUP, Machine, make_keys, publish_stable, start_traffic
+from roundtrip.commands.prepare import SETUP, Machine, make_keys, publish_stable, start_traffic
 from roundtrip.commands.runs import Runs
-from roundtrip.embedded.airflow import USER, EmbeddedAirflow
+from roundtrip.embedded.airflow import EmbeddedAirflow
 from roundtrip.forge import lay_platform
 from roundtrip.plan.deployment import whole
 from roundtrip.plan.home import Home
 from roundtrip.plan.loading import load_environment, load_plan
 from roundtrip.plan.model import Plan, Replicas
 from roundtrip.release import Release, release_id
+from roundtrip.verification.published import CHECKSUMS, bundle_name, read_checksums
 from tests.chaos import network
+from tests.chaos.checkout import DOOR_PLAN, PLAN, STAGES, check_out
 from tests.chaos.clock import Clock, clock_in
 from tests.chaos.disk import Disk, mounted
+from tests.chaos.ground import Artefact, Ground
 from tests.end_to_end.machine import HOME as END_TO_END
 
-PLAN = "top_tier_trading_1_1_0"
-DOOR_PLAN = f"{PLAN}_one_way"
-"""the same plan with a one-way door"""
-DOOR = "orders of 1.1.0 carry a field that 1.0.0 cannot read"
-HERE = Path(__file__).parent
 STAGING_PASSED = "what came before production was done once for all of these releases"
 DAG_LIMIT_SECONDS = 90
 RUN_LIMIT_SECONDS = 300
@@ -56,20 +51,7 @@ DISK_MEGABYTES = {"ledger": 200, "environments": 1500}
 NEXT = "1.1.1"
 """a version after the new one, so that the new one can be published as a stable one is"""
 
-PRODUCTION: Mapping[str, Any] = {
-    "traffic_percent": [50, 100],
-    "worker_step_percent": 50,
-    "lease_seconds": 12,
-}
-"""Two short waves."""
-GATES: Mapping[str, Any] = {
-    "warm_up_seconds": 1,
-    "minimum_seconds": 4,
-    "deadline_seconds": 60,
-    "minimum_requests": 10,
-}
-TOLERANCE = 0.3
-"""of every metric: what is looked at here is how a release ends, not how fine its gates are"""
+REPRODUCED = {"bundle": "build.reproduced", "image": "build.image_reproduced"}
 
 
 class BentAirflow(EmbeddedAirflow):
@@ -88,11 +70,12 @@ class Stage:
     """Everything is up, and stands at the stable version."""
 
     home: Home
+    ground: Ground
     plan: Plan
     machine: Machine
     airflow: EmbeddedAirflow
-    bundles: Mapping[str, Mapping[str, str]]
-    """version -> service -> digest"""
+    digests: Mapping[str, Mapping[str, str]]
+    """version -> service -> digest of what it is started from"""
     repository: Path
     """the bare remote as it was before any release"""
     ledger: Path
@@ -123,23 +106,23 @@ class Stage:
     def redis_url(self) -> str:
         return self.machine.target("production").redis_url()
 
-    @property
-    def environment(self) -> Path:
-        return self.home.environment(self.machine.environment("production").name)
+    def artefacts(self, version: str) -> list[Artefact]:
+        """What the services of this version are started from."""
+        return [Artefact(service, version, digest) for service, digest in self.digests[version].items()]
 
     def reset(self) -> None:
         """A new environment with the stable version alone, the repository as it was, everything up."""
         self.airflow.up()
         self._end_runs()
         target = self.machine.target("production")
-        target.infrastructure.down()
-        shutil.rmtree(self.environment, ignore_errors=True)
+        self.ground.end(target.infrastructure)
+        environment = self.machine.environment("production").name
+        shutil.rmtree(self.home.environment(environment), ignore_errors=True)
         target.infrastructure.up()
         shutil.rmtree(self.home.repository)
         shutil.copytree(self.repository, self.home.repository)
         version = self.plan.from_version
-        desired = whole(version, self.plan, self.bundles[version], target.configurations(version))
-        environment = self.machine.environment("production").name
+        desired = whole(version, self.plan, self.digests[version], target.configurations(version))
         token = self.machine.ledger.take_token(environment, release=SETUP, holder="chaos")
         target.converge(desired.with_flags(dict.fromkeys(self.plan.flags, False)), token)
         start_traffic(self.machine, "production")
@@ -195,10 +178,10 @@ class Stage:
         ledger.append_once(release.id, "candidate.chosen", commit, data)
         for kind in ("build.sbom", "build.checksums"):
             ledger.append_once(release.id, kind, kind, {"why": STAGING_PASSED})
-        for service, digest in self.bundles[version].items():
-            bundle = {"service": service, "version": version, "digest": digest, "commit": commit}
-            ledger.append_once(release.id, "build.bundle", f"{service}@{version}", bundle)
-            ledger.append_once(release.id, "build.reproduced", service, {"same": True})
+        for form, service, digest in self._built(version):
+            made = {"service": service, "version": version, "digest": digest, "commit": commit}
+            ledger.append_once(release.id, f"build.{form}", f"{service}@{version}", made)
+            ledger.append_once(release.id, REPRODUCED[form], service, {"same": True})
         verdict = {
             "verdict": "PASS",
             "reason": STAGING_PASSED,
@@ -210,13 +193,24 @@ class Stage:
             ok = {"ok": True, "detail": STAGING_PASSED, "seconds": 0.0}
             ledger.append_once(release.id, "smoke.result", f"{names['staging']}/{version}/{test}", ok)
 
+    def _built(self, version: str) -> Iterator[tuple[str, str, str]]:
+        """Form, service and digest of all that was built: bundles always, beside them what runs here."""
+        assets = self.home.releases / f"{self.plan.repository.tag_prefix}{version}" / "assets"
+        sums = read_checksums(assets / CHECKSUMS)
+        for service in self.digests[version]:
+            yield "bundle", service, sums[bundle_name(service, version)]
+        form = self.machine.environment("production").form
+        if form != "bundle":
+            for service, digest in self.digests[version].items():
+                yield form, service, digest
+
     def _head(self) -> str:
         branch = self.plan.repository.release_branch
         return _git(self.home.repository, "rev-parse", f"refs/heads/{branch}")
 
 
 @contextmanager
-def stage(root: Path) -> Iterator[Stage]:
+def stage(root: Path, ground: Callable[[Path], AbstractContextManager[Ground]]) -> Iterator[Stage]:
     """The stage below `root`; what is built and the ledger stay there, what runs ends with the block."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     _share_downloads(Home(root))
@@ -226,9 +220,11 @@ def stage(root: Path) -> Iterator[Stage]:
             name: ending.enter_context(mounted(root / name, megabytes))
             for name, megabytes in DISK_MEGABYTES.items()
         }
+        # After the disks: an engine with mounts of its own sees those that were there before it.
+        standing_on = ending.enter_context(ground(root))
         ledger = ending.enter_context(_ledger(root / "ledger" / "ledger.db", kept=root / "ledger.db"))
-        made = _set_up(root, ledger, disks, clock_in(root))
-        ending.callback(made.machine.target("production").infrastructure.down)
+        made = _set_up(root, standing_on, ledger, disks, clock_in(root))
+        ending.callback(standing_on.end, made.machine.target("production").infrastructure)
         ending.callback(made.airflow.down)
         yield made
 
@@ -261,13 +257,15 @@ def _copy(ledger: Path, to: Path) -> None:
         source.backup(destination)
 
 
-def _set_up(root: Path, ledger: Path, disks: Mapping[str, Disk | None], clock: Clock | None) -> Stage:
+def _set_up(
+    root: Path, ground: Ground, ledger: Path, disks: Mapping[str, Disk | None], clock: Clock | None
+) -> Stage:
     home, checkout = Home(root), root / "checkout"
-    _check_out(checkout)
+    check_out(checkout, ground)
     plan = load_plan(checkout / "include" / "plans" / f"{PLAN}.yaml")
     environments = {
-        name: load_environment(checkout / "include" / "environments" / f"chaos_{name}.yaml")
-        for name in ("staging", "production")
+        stage_: load_environment(checkout / "include" / "environments" / f"{name}.yaml")
+        for stage_, name in STAGES.items()
     }
     machine = Machine(home, plan, environments, print)
     make_keys(machine)
@@ -277,15 +275,22 @@ def _set_up(root: Path, ledger: Path, disks: Mapping[str, Disk | None], clock: C
     names = plan.repository
     _git(home.repository, "branch", "--force", names.release_branch, commit)
     _git(home.repository, "tag", "--force", f"{names.tag_prefix}{plan.to_version}", commit)
-    bundles = {plan.from_version: publish_stable(machine)["production"]}
+    digests = {plan.from_version: publish_stable(machine)["production"]}
     after = publish_stable(Machine(home, _after(plan), environments, print))
-    bundles[plan.to_version] = after["production"]
+    digests[plan.to_version] = after["production"]
     repository = root / "platform" / "before.git"
     shutil.rmtree(repository, ignore_errors=True)
     shutil.copytree(home.repository, repository)
     further = {"ROUNDTRIP_LEDGER_URL": os.environ["ROUNDTRIP_LEDGER_URL"]}
     airflow = BentAirflow(home, checkout, {**further, **(clock.variables() if clock else {})})
-    return Stage(home, plan, machine, airflow, bundles, repository, ledger, disks, clock)
+    return Stage(home, ground, plan, machine, airflow, digests, repository, ledger, disks, clock)
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
 
 
 def _after(plan: Plan) -> Plan:
@@ -296,66 +301,3 @@ def _after(plan: Plan) -> Plan:
     }
     versions = {"from_version": plan.to_version, "to_version": NEXT}
     return plan.model_copy(update={"services": services, **versions})
-
-
-def _check_out(checkout: Path) -> None:
-    """The product as it is here, with a DAG, a plan and environments of its own."""
-    for name in ("include/roundtrip", "include/platform", "plugins"):
-        _synchronised(ROOT / name, checkout / name)
-    shutil.rmtree(checkout / "dags", ignore_errors=True)
-    shutil.copytree(HERE / "dags", checkout / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "dags" / "rollback.py", checkout / "dags")  # what a BROKEN release says to run
-    shutil.copy(ROOT / "dags" / "one_way_door.py", checkout / "dags")
-    plan = _yaml(ROOT / "include" / "plans" / f"{PLAN}.yaml")
-    plan["production"] |= PRODUCTION
-    # No staging comes before these releases, and the second of the plans has not built them.
-    plan["sign"] = {"demands": {"new": ["provenance"]}}
-    for gate in plan["gates"].values():
-        for metric in gate["metrics"]:
-            if metric["kind"] not in ("throughput", "gauge"):
-                metric["absolute_tolerance"] = TOLERANCE
-        gate["metrics"] = [metric for metric in gate["metrics"] if metric["kind"] != "gauge"]
-    rollback = {**plan["rollback"], "one_way_door": DOOR}
-    behind_a_door = {"name": DOOR_PLAN, "rollback": rollback, "sign": {"demands": {"new": []}}}
-    for one in (plan, {**plan, **behind_a_door}):
-        _write(checkout / "include" / "plans" / f"{one['name']}.yaml", one)
-    for stage_ in ("staging", "production"):
-        environment = _yaml(ROOT / "include" / "environments" / f"local_{stage_}.yaml")
-        environment |= (
-            {"name": f"chaos_{stage_}", "soak_seconds": 5}
-            if stage_ == "production"
-            else {"name": f"chaos_{stage_}"}
-        )
-        environment["one_way_door_by"] = [USER]
-        environment["traffic"] = {"requests_per_second": 40, "at_rest_requests_per_second": 5}
-        environment["gates"] = {name: dict(GATES) for name in plan["gates"]}
-        _write(checkout / "include" / "environments" / f"chaos_{stage_}.yaml", environment)
-
-
-def _synchronised(source: Path, to: Path) -> None:
-    """Copied anew where something differs, so that what has loaded it need not be started again for nothing."""
-    differs = subprocess.run(
-        ["diff", "--recursive", "--brief", "--exclude=__pycache__", str(source), str(to)],
-        capture_output=True,
-        check=False,
-    )
-    if differs.returncode:
-        shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(source, to, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False), encoding="utf-8")
-
-
-def _git(repository: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()

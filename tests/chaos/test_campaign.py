@@ -9,7 +9,9 @@ import pytest
 
 from tests.chaos.campaign import Drawn, regressions, run
 from tests.chaos.faults import CannotBeHadError
+from tests.chaos.kinds import KINDS
 from tests.chaos.stage import Stage
+from tests.end_to_end.machine import KIND
 
 pytestmark = pytest.mark.end_to_end
 
@@ -17,7 +19,8 @@ SEEDS = range(1000, 1018)
 """Others than the campaign's own, so that together they are more; with the draws that are kept, twenty."""
 
 
-DRAWN = {drawn.seed: drawn for drawn in [*map(Drawn.of, SEEDS), *regressions()]}
+OF = KINDS[KIND]
+DRAWN = {drawn.seed: drawn for drawn in [*(Drawn.of(seed, OF.faults) for seed in SEEDS), *regressions(OF)]}
 
 
 @pytest.mark.parametrize("drawn", DRAWN.values(), ids=str)

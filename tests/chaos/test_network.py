@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from tests.chaos import network
+from tests.chaos.network import Way
 
 ANSWER_LIMIT_SECONDS = 2.0
 
@@ -51,7 +52,7 @@ def test_what_is_broken_is_a_new_connection_and_one_that_was_open(port: int) -> 
     for how, error in errors.items():
         with socket.create_connection(("127.0.0.1", port), ANSWER_LIMIT_SECONDS) as connection:
             assert asked(connection) == b"x"
-            undo = network.bent(port, how)
+            undo = network.bent(Way(port), how)
             if undo is None:
                 pytest.skip("no nft on PATH, or no right to change the filter (a package of Debian)")
             try:
@@ -66,7 +67,7 @@ def test_what_is_broken_is_a_new_connection_and_one_that_was_open(port: int) -> 
 
 
 def test_what_a_killed_campaign_has_left_is_ended(port: int) -> None:
-    if network.bent(port, "half-open") is None:
+    if network.bent(Way(port), "half-open") is None:
         pytest.skip("no nft on PATH, or no right to change the filter (a package of Debian)")
     assert network.mend()
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout

@@ -16,8 +16,8 @@ import redis
 from roundtrip.ledger.ledger import Ledger
 from tests.chaos import invariants, observer
 from tests.chaos.campaign import Drawn
-from tests.chaos.faults import FAULTS
 from tests.chaos.invariants import Seen
+from tests.chaos.kinds import KINDS
 from tests.chaos.moments import MOMENTS
 from tests.chaos.observer import Account, Fill
 
@@ -140,10 +140,12 @@ def test_going_forward_after_the_way_back_began_is_found(ledger: Path) -> None:
     assert list(invariants._told(seen("ROLLED BACK", "failed", events=events[:2]), ledger)) == []
 
 
-def test_a_seed_always_stands_for_the_same_and_two_hundred_of_them_for_everything() -> None:
-    drawn = [Drawn.of(seed) for seed in range(200)]
-    assert [str(one) for one in drawn] == [str(Drawn.of(seed)) for seed in range(200)]
-    assert {one.fault for one in drawn} == set(FAULTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seed_always_stands_for_the_same_and_some_hundreds_of_them_for_everything(kind: str) -> None:
+    faults, seeds = KINDS[kind].faults, range(300)
+    drawn = [Drawn.of(seed, faults) for seed in seeds]
+    assert [str(one) for one in drawn] == [str(Drawn.of(seed, faults)) for seed in seeds]
+    assert {one.fault for one in drawn} == set(faults)
     assert {one.moment for one in drawn} == set(MOMENTS)
     assert all(one.is_harmful for one in drawn if one.moment.needs_harm)
     assert {one.is_harmful for one in drawn} == {True, False}

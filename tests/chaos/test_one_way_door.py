@@ -7,9 +7,10 @@ import pytest
 
 from roundtrip.embedded.airflow import USER
 from tests.chaos import observer
+from tests.chaos.checkout import DOOR
 from tests.chaos.invariants import OUTCOMES
 from tests.chaos.releases import begun, outcome_of
-from tests.chaos.stage import DOOR, Stage
+from tests.chaos.stage import Stage
 
 pytestmark = pytest.mark.end_to_end
 
@@ -41,5 +42,5 @@ def test_production_is_what_the_person_said(here: Stage, decision: str, outcome:
 
 def _require_untouched(door: Stage) -> None:
     stable = OUTCOMES["STOPPED"]
-    assert {version for _, version in observer.running(door.environment)} == {stable}
+    assert {version for _, version in door.ground.running()} == {stable}
     assert set().union(*observer.served_versions(door.front_door).values()) == {stable}

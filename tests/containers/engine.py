@@ -4,6 +4,8 @@
    whatever else is in them: containers, containerd, its shims and every mount, also after a crash of the engine.
    When the process that started the engine is killed, the kernel ends that first process. (What nobody then takes
    down are bridges, empty control groups and one rule of the filter; they are in nobody's way.)
+   Where it shall come back, the first process has a shell that starts it again when it was killed, as a machine's own
+   supervisor does: containers, their shims and mounts outlive it there.
 2. It shares the machine's network, because a test reaches containers, and the engine reaches a registry, on
    loopback. So two engines may collide there, and this one keeps off: it touches none of the filter's chains (a
    second engine flushes those of the first), has no default network (both would call it docker0), and takes
@@ -39,6 +41,9 @@ OWN_NAMESPACES = (
     *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
 )
 
+AGAIN = ("sh", "-c", 'trap exit TERM; until "$@"; do :; done', "again")
+"""Starts anew what was killed. Both are told to end (docker-init's -g); the shell waits for the other one."""
+
 
 def why_none() -> str | None:
     """Why no engine can be had here; None if one can."""
@@ -52,8 +57,10 @@ def why_none() -> str | None:
 
 
 @contextmanager
-def engine(folder: Path) -> Iterator[str]:
+def engine(folder: Path, *, comes_back: bool = False) -> Iterator[str]:
     """The address of an engine, `unix://...`. Images are kept below `folder` until it ends, its log longer.
+
+    `comes_back`: killed, it is started again.
 
     To be called by a thread that lives as long as the engine shall: the kernel ends the one with the other.
     """
@@ -68,9 +75,10 @@ def engine(folder: Path) -> Iterator[str]:
         settings = run / "daemon.json"
         settings.write_text(json.dumps(_settings(address, run, data)))
         log = at_the_end.enter_context((folder / "dockerd.log").open("wb"))
+        # docker-init comes with dockerd: it waits for the shims, which dockerd does not.
+        init = ("docker-init", "-g", "--", *AGAIN) if comes_back else ("docker-init", "--")
         process = subprocess.Popen(
-            # docker-init comes with dockerd: it waits for the shims, which dockerd does not.
-            [*OWN_NAMESPACES, "docker-init", "--", "dockerd", "--config-file", str(settings)],
+            [*OWN_NAMESPACES, *init, "dockerd", "--config-file", str(settings)],
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Control-C is for the tests, which then end the engine in order

@@ -16,6 +16,7 @@ from dataclasses import replace
 import docker
 import httpx
 import pytest
+import redis
 
 from roundtrip.errors import HostError, TargetError
 from roundtrip.plan.deployment import Deployment, pulled
@@ -78,6 +79,21 @@ def test_what_was_stopped_is_up_again_with_the_environment(place: Place) -> None
     assert not of(place).infrastructure.is_up()
     of(place).infrastructure.up()
     wait(lambda: place.target().observe() == desired, "what ran before")
+
+
+@pytest.mark.parametrize("server", ["proxy", "redis"])
+def test_a_server_that_somebody_has_removed_is_made_again_by_the_next_converge(
+    place: Place, docker_client: docker.DockerClient, server: str
+) -> None:
+    desired, infrastructure = place.whole("1.0.0"), of(place).infrastructure
+    place.converge(desired)
+    with redis.Redis.from_url(infrastructure.redis_url()) as client:
+        client.set("kept", "yes")
+    docker_client.containers.get(getattr(infrastructure, server)).remove(force=True)
+    assert place.converge(desired) == desired
+    assert ask(place)["version"] == "1.0.0"
+    with redis.Redis.from_url(infrastructure.redis_url()) as client:
+        assert client.get("kept") == b"yes"
 
 
 def test_the_platforms_own_section_says_how_a_service_is_run(

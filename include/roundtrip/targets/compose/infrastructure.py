@@ -3,7 +3,8 @@
 Rules:
 1. `up` may be called at any time; it starts what is missing and changes nothing else. Instances that ran before a power
    cut are started again by the engine, and those that `down` has stopped by `up`.
-2. `revive` brings up what was up before, without asking for a secret: a gate that pulls traffic has none.
+2. `revive` brings up what was up before, without asking for a secret: a gate that pulls traffic has none. What somebody has
+   removed is made again, as it was written down by the last `up`; the data is in the folder.
 3. Redis syncs every write, and accepts every password it was ever given, so that a rollback may go back to the
    configuration of before a rotation.
 4. The watchdog is a process, not a container: it needs no image, and has the engine's socket as whoever releases has. So is
@@ -14,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 READY_LIMIT_SECONDS = 30
 STOP_SECONDS = 10
+DOWN = ("exited", "created")
+"""states of a container that its engine does not start by itself"""
 LAST_LINES = 5
 INSIDE = {"front": 8000, "internal": 8001, "traefik": 8002}
 """ports of Traefik's container"""
@@ -90,9 +93,8 @@ class ComposeInfrastructure(LoopbackInfrastructure):
         with self._alone():
             password = self._redis_password()
             ports = choose_ports(self.folder / "ports.json", is_running=self._is_running())
-            file = self.folder / "infrastructure.yaml"
-            durable.write_json(file, self._project(ports, self._configure(password)))
-            Compose(self.engine, self.name, (file,), {}).up()
+            durable.write_json(self._file, self._project(ports, self._configure(password)))
+            self._servers().up()
             self._start_stopped()
             self._start_daemon()
             self.daemon.put(self._watchdog())
@@ -111,7 +113,9 @@ class ComposeInfrastructure(LoopbackInfrastructure):
         if not self.daemon.is_running():
             with self._alone():
                 self._start_daemon()
-        if self._start_stopped({self.proxy, self.redis}):
+        if self._servers_are_missing():
+            with self._alone():
+                self._servers().up()
             self._wait(self._answering(ports), limit_seconds=READY_LIMIT_SECONDS)
 
     def down(self) -> None:
@@ -172,17 +176,24 @@ class ComposeInfrastructure(LoopbackInfrastructure):
         with asking(self.engine):
             return any(c.name == self.proxy and c.status == "running" for c in self._containers())
 
-    def _start_stopped(self, names: Collection[str] | None = None) -> int:
-        """Start what was stopped (of `names`, or of all); how many there were."""
+    @property
+    def _file(self) -> Path:
+        return self.folder / "infrastructure.yaml"
+
+    def _servers(self) -> Compose:
+        """Traefik, Redis and the network."""
+        return Compose(self.engine, self.name, (self._file,), {})
+
+    def _servers_are_missing(self) -> bool:
         with asking(self.engine):
-            stopped = [
-                c
-                for c in self._containers()
-                if c.status in ("exited", "created") and (names is None or c.name in names)
-            ]
-            for container in stopped:
-                container.start()
-        return len(stopped)
+            up = {c.name for c in self._containers() if c.status not in DOWN}
+        return not {self.proxy, self.redis} <= up
+
+    def _start_stopped(self) -> None:
+        with asking(self.engine):
+            for container in self._containers():
+                if container.status in DOWN:
+                    container.start()
 
     def _configure(self, password: str) -> Mapping[str, Mapping[str, str]]:
         """Traefik's and Redis' own files written; labels that differ when a file differs, so that Compose replaces it."""
