@@ -81,6 +81,19 @@ def test_what_was_stopped_is_up_again_with_the_environment(place: Place) -> None
     wait(lambda: place.target().observe() == desired, "what ran before")
 
 
+def test_what_an_engine_that_was_killed_has_left_down_is_observed_and_taken_back(
+    place: Place, docker_client: docker.DockerClient
+) -> None:
+    """Containers that it finds alive it stops as if somebody had (20.10), so their policy does not start them again."""
+    desired = place.whole("1.0.0")
+    place.converge(desired)
+    for container in docker_client.containers.list():
+        container.kill()
+    assert place.target().observe() == Deployment((), desired.flags)
+    assert place.converge(desired) == desired
+    assert ask(place)["version"] == "1.0.0"
+
+
 @pytest.mark.parametrize("server", ["proxy", "redis"])
 def test_a_server_that_somebody_has_removed_is_made_again_by_the_next_converge(
     place: Place, docker_client: docker.DockerClient, server: str

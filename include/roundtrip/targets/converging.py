@@ -58,7 +58,7 @@ class Parts(Generic[InstanceT]):
 
 def observe(parts: Parts[InstanceT]) -> Deployment:
     """What runs now. Raises TargetError, HostError."""
-    return observed(parts.instances, parts.infrastructure.api(), parts.flags)
+    return observed(parts.instances, parts.infrastructure, parts.flags)
 
 
 class Converge(Generic[InstanceT]):

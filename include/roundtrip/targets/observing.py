@@ -1,7 +1,7 @@
 """What is there, from instances, routes and flags.
 
 It never says more than is there, and always says something: a release that was killed half way is taken back from what
-is observed. A version with no healthy instance is not placed, so the weights of its service may add up to less than 100.
+is observed. Where the proxy itself is down nobody has traffic: the way back begins with looking, and brings it up. A version with no healthy instance is not placed, so the weights of its service may add up to less than 100.
 Two builds of one version at once are told as the one that has the traffic.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from roundtrip.plan.deployment import Deployment, Placement
 from roundtrip.targets import routing
 from roundtrip.targets.flags import Flags
+from roundtrip.targets.infrastructure import LoopbackInfrastructure
 from roundtrip.targets.instances import Instance, Instances, InstanceT
 from roundtrip.targets.routes import Backend
 
@@ -23,10 +24,13 @@ again after a crash, or is late under load, must not be taken for one that was n
 POLL_SECONDS = 0.1
 
 
-def observed(instances: Instances[InstanceT], api: str, flags: Flags) -> Deployment:
-    """What runs now, by the proxy at `api`. Raises TargetError, HostError."""
-    healthy = _healthy(instances)
-    return deployment_of(healthy, routing.read(api), flags.read())
+def observed(
+    instances: Instances[InstanceT], infrastructure: LoopbackInfrastructure, flags: Flags
+) -> Deployment:
+    """What runs now. Raises TargetError, HostError."""
+    api, healthy = infrastructure.api(), _healthy(instances)
+    served = routing.read(api) if infrastructure.is_up() else []
+    return deployment_of(healthy, served, flags.read())
 
 
 def deployment_of(
