@@ -1,4 +1,4 @@
-# Roundtrip with its Airflow, for docker-compose.yaml. The base is an argument: any Debian with Python 3.11.4 or later, or 3.12, will do.
+# Roundtrip with its Airflow, for docker-compose.yaml. The base is an argument: any Debian with Python 3.11 or 3.12 will do.
 ARG BASE=docker.io/library/python:3.12-slim-bookworm
 FROM ${BASE}
 

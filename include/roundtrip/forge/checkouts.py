@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from roundtrip.forge.git import Git
+from roundtrip.tar import tarfile
 
 _LOCK_SECONDS = 120.0
 

@@ -16,7 +16,6 @@ import io
 import json
 import os
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from roundtrip.errors import ArtefactError
+from roundtrip.tar import tarfile
 
 MANIFEST = "bundle.json"
 LIMIT_BYTES = 2 * 1024**3
