@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL_LIMIT_SECONDS = 600
-PIN = re.compile(r"^([a-z0-9._-]+)(?:\[[a-z,-]+\])?==(\S+)$")
+PIN = re.compile(r"^([a-z0-9._-]+)(?:\[[a-z,-]+\])?==([^\s;]+)(?:; \S.*)?$")
 
 
 def pins() -> dict[str, str]:
