@@ -19,14 +19,14 @@ import requests
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from roundtrip.build.archive import write_checksums
-from roundtrip.sign.images import sign_image
+from roundtrip.sign.images import STATEMENTS, sign_image
 from roundtrip.sign.keys import new_keys, signing_key
-from roundtrip.sign.signing import sign_folder, signature_of
+from roundtrip.sign.signing import sign_folder, signature_over
 from roundtrip.targets.bundles import file_digest
 from roundtrip.toolchain import cosign
-from roundtrip.verification.attestations import PROVENANCE_FILE, STAGING_FILE
 from roundtrip.verification.published import IMAGE_SBOM, IMAGES, read_checksums
-from roundtrip.verification.statements import PROVENANCE, SBOM, SUMMARY, read_statement
+from roundtrip.verification.registry import predicates
+from roundtrip.verification.statements import PROVENANCE, SBOM, SUMMARY
 from tests.attacks.catalogue import DIGEST, SUMS, Attack, flip, remove, write
 from tests.attacks.world import NEW, STABLE, World, make
 from tests.attacks.world import Images as OfRegistry
@@ -248,9 +248,8 @@ def _sign_with_nothing(world: World) -> None:
 
 
 def _sign(world: World, payload: bytes, key: EllipticCurvePrivateKey) -> None:
-    file = world.release.home.root / "payload"
-    file.write_bytes(payload)
-    cosign.required().attach_signature(_name(world), payload, signature_of(file, key))
+    signature = signature_over(hashlib.sha256(payload).digest(), key)
+    cosign.required().attach_signature(_name(world), payload, signature)
 
 
 # --- statements in the registry --------------------------------------------------------------------------------------
@@ -275,13 +274,8 @@ def _statements() -> Iterator[Attack]:
 
 
 def _said_of(world: World, service: str) -> Predicates:
-    assets, key = world.assets(), _key(world).public_key()
-    said: Predicates = {
-        PROVENANCE: read_statement(assets / PROVENANCE_FILE, PROVENANCE, key).predicate,
-        SUMMARY: read_statement(assets / STAGING_FILE, SUMMARY, key).predicate,
-        SBOM: json.loads((assets / IMAGE_SBOM.format(service, NEW)).read_text()),
-    }
-    return said
+    plan, key = world.release.plan, _key(world).public_key()
+    return predicates(plan, world.assets(), service, key, STATEMENTS)
 
 
 def _say(

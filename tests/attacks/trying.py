@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.attacks.catalogue import Attack
-from tests.attacks.world import World, copied, go_back, go_forward, make, verify
+from tests.attacks.world import NEW, STABLE, World, copied, go_back, go_forward, make, verify
 from tests.containers import registry
 
 Act = Callable[[Any], None]
@@ -27,6 +28,26 @@ class Tried:
     """how often the target was told to converge after it"""
     recorded: list[str]
     """the reasons of refusals in the ledger"""
+
+
+def require_refused(good: World, attack: Attack) -> None:
+    """Each step that has to refuse it does, for its reason, which is in the ledger, and nothing is deployed."""
+    found = tried(good, attack)
+    assert found.deployed == 0
+    assert all(found.refused), "a step that had to refuse it did not"
+    assert all(re.search(attack.found_by, reason) for reason in found.refused), found.refused
+    if attack.way != "build":  # what the target finds ends the step, and is in its log
+        assert set(found.refused) <= set(found.recorded), "each refusal is in the ledger"
+
+
+def require_open_way(good: World, folder: Path) -> None:
+    """Without an attack the good release goes forward and back."""
+    forward = copied(good, folder / "forward")
+    assert go_forward(forward, lambda _: None, late=False) == ["", ""]
+    assert forward.targets["production"].placed.versions() == (STABLE, NEW)
+    back = copied(good, folder / "back")
+    assert go_back(back, lambda _: None) == [""]
+    assert back.targets["production"].placed.versions() == (STABLE,)
 
 
 def tried(good: World, attack: Attack) -> Tried:

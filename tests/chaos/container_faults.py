@@ -15,8 +15,9 @@ from pathlib import Path
 from docker.errors import NotFound
 from docker.models.containers import Container
 
+from roundtrip.targets.compose.overlay import REVISION
 from tests.chaos import network
-from tests.chaos.containers import SERVERS, VERSION, Containers, engine_process, server
+from tests.chaos.containers import SERVERS, Containers, engine_process, server
 from tests.chaos.damage import Undo
 from tests.chaos.faults import CORRUPTED, FAULTS, Fault
 from tests.chaos.network import way_of
@@ -38,7 +39,7 @@ def _instance(version: str, do: Do) -> Inject:
 
     def inject(stage: Stage, _release: str, dice: random.Random) -> Undo:
         with _ground(stage).containers() as there:
-            of = [one for one in there if one.labels.get(VERSION) == version and one.status == "running"]
+            of = [one for one in there if one.labels.get(REVISION) == version and one.status == "running"]
             if not of:
                 return nothing
             return do(stage, dice.choice(sorted(of, key=lambda one: str(one.name))))

@@ -21,6 +21,7 @@ from docker.models.containers import Container
 from roundtrip.plan.home import Home
 from roundtrip.supervision.daemon import Daemon
 from roundtrip.targets.compose.infrastructure import ComposeInfrastructure
+from roundtrip.targets.compose.overlay import REVISION, TITLE
 from roundtrip.targets.infrastructure import LoopbackInfrastructure
 from tests.chaos import observer
 from tests.chaos.damage import Undo, with_another_byte
@@ -31,7 +32,6 @@ from tests.containers.host import Host, host
 NETWORK = PRODUCTION.replace("_", "-")
 SERVERS = ("traefik", "redis")
 REDIS_PORT = 6379
-SERVICE, VERSION = (f"org.opencontainers.image.{name}" for name in ("title", "version"))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Containers:
 
     def instances(self, version: str) -> Mapping[str, int]:
         with self.containers() as there:
-            names = {str(one.id): str(one.name) for one in there if one.labels.get(VERSION) == version}
+            names = {str(one.id): str(one.name) for one in there if one.labels.get(REVISION) == version}
         return {names[identity]: pid for identity, pid in main_processes(names).items()}
 
     def way_to_redis(self, url: str) -> Way:
@@ -93,7 +93,7 @@ class Containers:
         """The image by every name that the engine has for it; what runs from it goes on."""
         with closing(self.client()) as client:
             images = client.images.list(
-                filters={"label": [f"{SERVICE}={artefact.service}", f"{VERSION}={artefact.version}"]}
+                filters={"label": [f"{TITLE}={artefact.service}", f"{REVISION}={artefact.version}"]}
             )
             for name in [name for image in images for name in (*image.tags, *image.attrs["RepoDigests"])]:
                 with suppress(ImageNotFound):  # a digest goes with the last tag of its repository
@@ -117,7 +117,7 @@ def server(name: str) -> str:
 
 def is_of(container: Container, artefact: Artefact) -> bool:
     return bool(
-        (container.labels.get(SERVICE), container.labels.get(VERSION)) == (artefact.service, artefact.version)
+        (container.labels.get(TITLE), container.labels.get(REVISION)) == (artefact.service, artefact.version)
     )
 
 

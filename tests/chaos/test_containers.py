@@ -19,8 +19,9 @@ from docker.models.containers import Container
 from requests import RequestException
 
 from roundtrip.plan.home import Home
+from roundtrip.targets.compose.overlay import REVISION, TITLE
 from tests.chaos import network, observer
-from tests.chaos.containers import SERVICE, VERSION, Containers, engine_process, main_processes
+from tests.chaos.containers import Containers, engine_process, main_processes
 from tests.chaos.ground import Artefact
 from tests.chaos.network import Way
 from tests.containers import registry
@@ -57,7 +58,7 @@ def client(address: str) -> Iterator[docker.DockerClient]:
 
 def serving(client: docker.DockerClient, service: str, version: str, **more: object) -> Container:
     """A container of the platform, as an observer sees it, that listens."""
-    labels = {SERVICE: service, VERSION: version}
+    labels = {TITLE: service, REVISION: version}
     command = ["python3", "-c", SERVER]
     container = client.containers.run(
         base_image(client), command, detach=True, network=NETWORK, labels=labels, **more
@@ -144,13 +145,13 @@ def test_a_damaged_image_is_gone_from_the_engine_and_refused_until_it_is_mended(
         with pytest.raises(DockerException):
             client.images.pull(repository, tag=digest)
         undo()
-        assert client.images.pull(repository, tag=digest).labels[VERSION] == "1.1.0"
+        assert client.images.pull(repository, tag=digest).labels[REVISION] == "1.1.0"
 
 
 def pushed(client: docker.DockerClient, repository: str, folder: Path) -> str:
     """An image of the platform, in engine and registry; its digest."""
     (folder / "Dockerfile").write_text(f"FROM {base_image(client)}\n")
-    labels = {SERVICE: "api", VERSION: "1.1.0"}
+    labels = {TITLE: "api", REVISION: "1.1.0"}
     client.images.build(path=str(folder), tag=f"{repository}:new", labels=labels, rm=True)
     said = client.images.push(repository, tag="new", stream=True, decode=True)
     return next(str(line["aux"]["Digest"]) for line in said if "aux" in line)

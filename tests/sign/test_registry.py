@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from roundtrip.errors import ArtefactError, HostError, TargetError
 from roundtrip.plan.environment import ComposeTargetSettings
@@ -20,7 +19,6 @@ from roundtrip.sign.keys import signing_key
 from roundtrip.toolchain import cosign as program
 from roundtrip.toolchain.cosign import Cosign
 from roundtrip.verification import verify_signatures
-from roundtrip.verification.published import load_public_key
 from roundtrip.verification.statements import PROVENANCE, SBOM, SUMMARY
 from tests.build.platform import Platform
 from tests.containers import registry
@@ -94,12 +92,12 @@ def test_we_believe_what_cosign_has_signed(images: Images, tmp_path: Path) -> No
     for command in (("sign", *by), ("attest", "--type", "cyclonedx", "--predicate", str(predicate), *by)):
         done = cosign(tmp_path, *command, image)
         assert done.returncode == 0, done.stderr
-    key = load_public_key((tmp_path / "cosign.pub").read_text())
+    key = (tmp_path / "cosign.pub").read_text()
     program.required().require_signed(image, key)
     [statement] = program.required().statements(image, SBOM, key)
     assert statement["predicate"] == {"bomFormat": "CycloneDX", "components": []}
     with pytest.raises(ArtefactError, match="no matching signatures"):
-        program.required().require_signed(image, _ours(images))
+        program.required().require_signed(image, images.platform.keys["public_key"])
 
 
 def test_signing_again_lays_nothing_down_again(images: Images, released: Release) -> None:
@@ -167,10 +165,6 @@ class _CutOff(Cosign):
     def attach_attestation(self, image: str, envelope: Path) -> None:
         super().attach_attestation(image, envelope)
         raise KeyboardInterrupt
-
-
-def _ours(images: Images) -> EllipticCurvePublicKey:
-    return signing_key(images.platform.keys, "signing").public_key()
 
 
 def _provenance() -> dict[str, object]:

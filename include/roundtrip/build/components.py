@@ -60,8 +60,6 @@ def write_sbom(
         known = {component["bom-ref"] for component in found[name]}
         found[name] += [c for ref, c in sorted(locked(text).items()) if ref not in known]
     document = _document(plan.platform, version, parts, found)
-    content = json.dumps(document, sort_keys=True)
-    document["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_OID, content).urn
     durable.write_json(destination, document)
     return len(document["components"])
 
@@ -122,14 +120,23 @@ def _document(
     depends = {root: [s["bom-ref"] for s in parts.values()]}
     depends |= {parts[name]["bom-ref"]: [c["bom-ref"] for c in found[name]] for name in parts}
     about = {"bom-ref": root, "type": "application", "name": platform, "version": version}
-    return {
+    return cyclonedx(about, everything, depends)
+
+
+def cyclonedx(
+    about: Component, components: Mapping[str, Component], depends: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The document about one component: what it is made of, by reference, and what depends on what."""
+    document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": about},
-        "components": [everything[ref] for ref in sorted(everything)],
+        "components": [components[ref] for ref in sorted(components)],
         "dependencies": [{"ref": ref, "dependsOn": sorted(refs)} for ref, refs in sorted(depends.items())],
     }
+    content = json.dumps(document, sort_keys=True)
+    return {**document, "serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, content).urn}
 
 
 def _project(made: Made, version: str) -> Component:

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,22 +26,16 @@ from roundtrip.plan.environment import image_settings
 from roundtrip.release import Release
 from roundtrip.rollout.deploying import built
 from roundtrip.sign.keys import fingerprint, signing_key
-from roundtrip.sign.signing import STAGE, der_signature, signature_of
+from roundtrip.sign.signing import STAGE, der_signature, signature_over
 from roundtrip.toolchain import cosign
 from roundtrip.toolchain.cosign import Cosign
-from roundtrip.verification.attestations import PROVENANCE_FILE, STAGING_FILE
-from roundtrip.verification.published import IMAGE_SBOM
-from roundtrip.verification.statements import (
-    PROVENANCE,
-    SBOM,
-    SUMMARY,
-    Statement,
-    read_statement,
-    write_statement,
-)
+from roundtrip.verification.published import pem
+from roundtrip.verification.registry import predicates
+from roundtrip.verification.statements import Statement, write_statement
 
 log = logging.getLogger(__name__)
 
+STATEMENTS = ("provenance", "staging", "sbom")
 NO_PROGRAM = f"there is no {cosign.PROGRAM} on this machine"
 
 
@@ -55,10 +49,12 @@ def sign_images(release: Release) -> None:
         return
     connection = release.environment(STAGE).signing_connection
     key = signing_key(release.secrets(connection), connection)
+    folder, trusted = release.folder / "artefacts", key.public_key()
     for service, digest in built(release, STAGE).items():
         repository = f"{settings.registry}/{service}"
-        sign_image(program, repository, digest, _statements(release, service, key), key)
-        data = {"image": f"{repository}@{digest}", "key_fingerprint": fingerprint(key.public_key())}
+        said = predicates(release.plan, folder, service, trusted, STATEMENTS)
+        sign_image(program, repository, digest, said, key)
+        data = {"image": f"{repository}@{digest}", "key_fingerprint": fingerprint(trusted)}
         release.ledger.append_once(release.id, "sign.image", service, data)
         log.info("%s: signed in the registry, with provenance, staging's summary and SBOM", service)
 
@@ -71,16 +67,15 @@ def sign_image(
     key: EllipticCurvePrivateKey,
 ) -> None:
     """Sign one image, and say of it what `statements` has by predicate type. Raises TargetError."""
-    image = f"{repository}@{digest}"
+    image, trusted = f"{repository}@{digest}", pem(key.public_key())
+    try:
+        program.require_signed(image, trusted)
+    except ArtefactError:
+        payload = program.payload(image)
+        program.attach_signature(image, payload, signature_over(hashlib.sha256(payload).digest(), key))
     with tempfile.TemporaryDirectory(prefix="roundtrip-sign-") as scratch:
-        payload = Path(scratch) / "payload"
-        try:
-            program.require_signed(image, key.public_key())
-        except ArtefactError:
-            payload.write_bytes(program.payload(image))
-            program.attach_signature(image, payload.read_bytes(), signature_of(payload, key))
         for predicate_type, predicate in statements.items():
-            if predicate in _said(program, image, predicate_type, key):
+            if predicate in _said(program, image, predicate_type, trusted):
                 continue
             envelope = Path(scratch) / "statement"
             sign = partial(der_signature, key)
@@ -88,21 +83,9 @@ def sign_image(
             program.attach_attestation(image, envelope)
 
 
-def _said(program: Cosign, image: str, predicate_type: str, key: EllipticCurvePrivateKey) -> Iterator[Any]:
+def _said(program: Cosign, image: str, predicate_type: str, trusted: str) -> Iterator[Any]:
     try:
-        found = program.statements(image, predicate_type, key.public_key())
+        found = program.statements(image, predicate_type, trusted)
     except ArtefactError:
         return
     yield from (statement["predicate"] for statement in found)
-
-
-def _statements(
-    release: Release, service: str, key: EllipticCurvePrivateKey
-) -> Mapping[str, Mapping[str, Any]]:
-    folder = release.folder / "artefacts"
-    sbom = folder / IMAGE_SBOM.format(service, release.plan.to_version)
-    said = {
-        kind: read_statement(folder / name, kind, key.public_key()).predicate
-        for name, kind in ((PROVENANCE_FILE, PROVENANCE), (STAGING_FILE, SUMMARY))
-    }
-    return {**said, SBOM: json.loads(sbom.read_text(encoding="utf-8"))}

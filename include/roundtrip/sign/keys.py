@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from roundtrip.errors import SecretError
-from roundtrip.verification.published import load_public_key
+from roundtrip.verification.published import load_public_key, pem
 
 
 def new_keys() -> dict[str, str]:
@@ -71,11 +71,6 @@ def tag_key(secrets: Mapping[str, str], where: str) -> Ed25519PrivateKey:
             remedy="make one with openssl genpkey -algorithm ed25519",
         )
     return key
-
-
-def pem(key: EllipticCurvePublicKey) -> str:
-    """The key as `cosign.pub` has it."""
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def fingerprint(key: EllipticCurvePublicKey) -> str:

@@ -21,11 +21,11 @@ from roundtrip import durable
 from roundtrip.forge import open_forge
 from roundtrip.release import Release
 from roundtrip.rollout.verdicts import candidate
-from roundtrip.sign.keys import fingerprint, pem, signing_key, tag_key
+from roundtrip.sign.keys import fingerprint, signing_key, tag_key
 from roundtrip.sign.withdrawing import withdraw_tag
 from roundtrip.targets.bundles import file_digest
 from roundtrip.verification import verify_checksums
-from roundtrip.verification.published import CHECKSUMS, read_checksums
+from roundtrip.verification.published import CHECKSUMS, pem, read_checksums
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,11 @@ def sign_folder(folder: Path, key: EllipticCurvePrivateKey) -> dict[str, str]:
 
 def signature_of(file: Path, key: EllipticCurvePrivateKey) -> str:
     """The signature over the content of `file`, as it stands in `<file>.sig`."""
-    sha256 = bytes.fromhex(file_digest(file).removeprefix("sha256:"))
+    return signature_over(bytes.fromhex(file_digest(file).removeprefix("sha256:")), key)
+
+
+def signature_over(sha256: bytes, key: EllipticCurvePrivateKey) -> str:
+    """The same over what has this sha256."""
     return base64.b64encode(der_signature(key, sha256)).decode()
 
 

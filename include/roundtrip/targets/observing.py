@@ -1,7 +1,8 @@
 """What is there, from instances, routes and flags.
 
 It never says more than is there, and always says something: a release that was killed half way is taken back from what
-is observed. Where the proxy itself is down nobody has traffic: the way back begins with looking, and brings it up. A version with no healthy instance is not placed, so the weights of its service may add up to less than 100.
+is observed. Where the proxy itself is down nobody has traffic: the way back begins with looking, and brings it up. A version
+with no healthy instance is not placed, so the weights of its service may add up to less than 100.
 Two builds of one version at once are told as the one that has the traffic.
 """
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import re
 import shutil
 import tempfile
@@ -23,9 +22,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from roundtrip.errors import ArtefactError, BuildError, HostError, TargetError
 from roundtrip.toolchain.commands import Done, environment, run
@@ -38,6 +34,7 @@ FAILURES = range(1, 256)
 NOT_ASKED = re.compile(r'\b(?:get|head|put|post|patch) "?https?://', re.IGNORECASE)
 """A request that failed. Its exit code tells it apart for `verify` (10 and 12 are signatures that are missing or do not fit), and for
 `verify-attestation`, which ends with 1 for every reason, does not."""
+NO_ANSWER = "see whether its registry answers"
 REMEDY = "sign and publish the release again; it is not deployed"
 
 
@@ -62,14 +59,15 @@ class Cosign:
         """Lay the statement in this DSSE envelope beside the image. Raises TargetError."""
         self._asked(["attach", "attestation", "--attestation", str(envelope), image], image)
 
-    def require_signed(self, image: str, key: EllipticCurvePublicKey) -> None:
-        """Raises ArtefactError when no signature of this image is by this key, TargetError when that cannot be known."""
+    def require_signed(self, image: str, key: str) -> None:
+        """Whether somebody with this key, a public one in PEM, has signed the image.
+
+        Raises ArtefactError when no signature of this image is by it, TargetError when that cannot be known.
+        """
         with _key_file(key) as file:
             self._asked(["verify", *_by(file), image], image)
 
-    def statements(
-        self, image: str, predicate_type: str, key: EllipticCurvePublicKey
-    ) -> list[Mapping[str, Any]]:
+    def statements(self, image: str, predicate_type: str, key: str) -> list[Mapping[str, Any]]:
         """The statements of this type about this image by this key, at least one.
 
         Raises ArtefactError when there is none, TargetError when that cannot be known.
@@ -81,19 +79,23 @@ class Cosign:
 
     def _asked(self, arguments: list[str], image: str) -> Done:
         command = [str(self.program), *arguments]
-        env = environment([], {name: os.environ[name] for name in ("DOCKER_CONFIG",) if name in os.environ})
         try:
             done = run(
-                command, Path.cwd(), env, log.debug, timeout_seconds=LIMIT_SECONDS, accepted=(0, *FAILURES)
+                command,
+                Path.cwd(),
+                environment([]),
+                log.debug,
+                timeout_seconds=LIMIT_SECONDS,
+                accepted=(0, *FAILURES),
             )
         except BuildError as error:
-            raise TargetError(error.what, where=image, remedy="see whether its registry answers") from error
+            raise TargetError(error.what, where=image, remedy=NO_ANSWER) from error
         if done.code == 0:
             return done
         said = next((line for line in done.output.splitlines() if line.startswith("Error: ")), done.output)
         reason = said.removeprefix("Error: ").strip().rstrip(":")
         if NOT_ASKED.search(reason):
-            raise TargetError(f"{PROGRAM}: {reason}", where=image, remedy="see whether its registry answers")
+            raise TargetError(f"{PROGRAM}: {reason}", where=image, remedy=NO_ANSWER)
         raise ArtefactError(f"{PROGRAM}: {reason}", where=image, remedy=REMEDY)
 
 
@@ -119,10 +121,9 @@ def _by(key: Path) -> list[str]:
 
 
 @contextmanager
-def _key_file(key: EllipticCurvePublicKey) -> Iterator[Path]:
+def _key_file(key: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="roundtrip-cosign-") as scratch:
-        pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        yield Path(_file(scratch, "cosign.pub", pem))
+        yield Path(_file(scratch, "cosign.pub", key))
 
 
 def _file(folder: str, name: str, text: str) -> str:

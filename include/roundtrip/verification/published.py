@@ -28,7 +28,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from roundtrip.errors import ArtefactError, SecretError
 from roundtrip.plan.model import Plan
@@ -109,15 +109,20 @@ def services_of(plan: Plan, version: str) -> list[str]:
     return [name for name, service in plan.services.items() if service.replicas.stable or not is_stable]
 
 
-def load_public_key(pem: str) -> EllipticCurvePublicKey:
+def load_public_key(text: str) -> EllipticCurvePublicKey:
     """The trusted key. Raises SecretError when it is none that cosign uses."""
     try:
-        key = load_pem_public_key(pem.encode())
+        key = load_pem_public_key(text.encode())
     except ValueError as error:
         raise SecretError("public_key is no PEM public key", where=WHERE, remedy=REMEDY) from error
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise SecretError("public_key: expected ECDSA on P-256", where=WHERE, remedy=REMEDY)
     return key
+
+
+def pem(key: EllipticCurvePublicKey) -> str:
+    """The key as `cosign.pub` has it."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def verify_signature(file: Path, key: EllipticCurvePublicKey) -> None:

@@ -10,7 +10,7 @@ registry that is away must not bar the way back.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from roundtrip.errors import ArtefactError
 from roundtrip.plan.model import Plan
 from roundtrip.toolchain.cosign import REMEDY, Cosign
-from roundtrip.verification.attestations import PROVENANCE_FILE, STAGING_FILE
-from roundtrip.verification.published import IMAGE_SBOM
+from roundtrip.verification.attestations import FILES
+from roundtrip.verification.published import IMAGE_SBOM, pem
 from roundtrip.verification.statements import PROVENANCE, SBOM, SUMMARY, read_statement
 
 
@@ -35,11 +35,12 @@ def verify_images(
 
     `assets` were verified before. Raises ArtefactError for one that is not, TargetError when the registry cannot be asked.
     """
+    demanded = plan.sign.demands.images
     for service, image in images.items():
-        if "signature" in plan.sign.demands.images:
-            program.require_signed(image, key)
-        for predicate_type, predicate in _demanded(plan, assets, service, key).items():
-            said = program.statements(image, predicate_type, key)
+        if "signature" in demanded:
+            program.require_signed(image, pem(key))
+        for predicate_type, predicate in predicates(plan, assets, service, key, demanded).items():
+            said = program.statements(image, predicate_type, pem(key))
             if not any(statement["predicate"] == predicate for statement in said):
                 raise ArtefactError(
                     f"expected of {service} the statement of this release, {predicate_type}, got another one's",
@@ -48,18 +49,19 @@ def verify_images(
                 )
 
 
-def _demanded(
-    plan: Plan, assets: Path, service: str, key: EllipticCurvePublicKey
-) -> Mapping[str, Mapping[str, Any]]:
-    """By predicate type."""
-    demanded: dict[str, Mapping[str, Any]] = {}
-    for name, file, kind in (
-        ("provenance", PROVENANCE_FILE, PROVENANCE),
-        ("staging", STAGING_FILE, SUMMARY),
-    ):
-        if name in plan.sign.demands.images:
-            demanded[kind] = read_statement(assets / file, kind, key).predicate
-    if "sbom" in plan.sign.demands.images:
+def predicates(
+    plan: Plan, assets: Path, service: str, key: EllipticCurvePublicKey, wanted: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
+    """What the release in `assets` says of the new version of a service and its image, by predicate type.
+
+    `wanted` names statements as `sign.demands` does, and `sbom`. Raises ArtefactError.
+    """
+    said = {
+        kind: read_statement(assets / FILES[name], kind, key).predicate
+        for name, kind in (("provenance", PROVENANCE), ("staging", SUMMARY))
+        if name in wanted
+    }
+    if "sbom" in wanted:
         sbom = assets / IMAGE_SBOM.format(service, plan.to_version)
-        demanded[SBOM] = json.loads(sbom.read_text(encoding="utf-8"))
-    return demanded
+        said[SBOM] = json.loads(sbom.read_text(encoding="utf-8"))
+    return said

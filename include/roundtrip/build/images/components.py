@@ -8,8 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-import json
-import uuid
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -17,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from roundtrip import durable
-from roundtrip.build.components import licenses
+from roundtrip.build.components import cyclonedx, licenses
 from roundtrip.build.scanning import Component, Scans
 from roundtrip.build.spdx import write_spdx
 from roundtrip.build.twice import require_same
-from roundtrip.errors import PromotionError
 from roundtrip.plan.environment import image_settings
 from roundtrip.release import Release
+from roundtrip.rollout.verdicts import require_recorded
 from roundtrip.targets.bundles import file_digest
 from roundtrip.targets.compose.engine import asking, connect
 from roundtrip.verification.published import IMAGE_SBOM, IMAGE_SPDX
@@ -38,7 +36,7 @@ def write_image_sboms(release: Release, folder: Path, scans: Scans, changed_at: 
         return {}
     counted = {}
     for service in release.plan.services:
-        about = _built(release, service)
+        about = require_recorded(release, "build.image", f"{service}@{release.plan.to_version}").data
         name = f"{settings.registry}/{service}@{about['digest']}"
         found = scans.of_image(str(about["id"]), partial(_save, settings.engine, name))
         place = folder / IMAGE_SBOM.format(service, about["version"])
@@ -58,25 +56,8 @@ def document(service: str, version: str, digest: str, found: list[Component]) ->
     """The SBOM of one image by what was found in it."""
     purl = f"pkg:oci/{service}@{digest.replace(':', '%3A')}"
     about = {"bom-ref": purl, "type": "container", "name": service, "version": version, "purl": purl}
-    content = {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "version": 1,
-        "metadata": {"component": about},
-        "components": sorted(found, key=lambda component: str(component["bom-ref"])),
-        "dependencies": [{"ref": purl, "dependsOn": sorted(str(one["bom-ref"]) for one in found)}],
-    }
-    serial = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(content, sort_keys=True)).urn
-    return {**content, "serialNumber": serial}
-
-
-def _built(release: Release, service: str) -> dict[str, Any]:
-    event = release.ledger.last(release.id, "build.image", f"{service}@{release.plan.to_version}")
-    if event is None:
-        raise PromotionError(
-            f"the image of {service} was not built", where=release.id, remedy="run its build"
-        )
-    return dict(event.data)
+    parts = {str(one["bom-ref"]): one for one in found}
+    return cyclonedx(about, parts, {purl: list(parts)})
 
 
 def _save(engine: str, name: str, to: Path) -> None:
