@@ -1,6 +1,6 @@
 """Images that stand in for the public ones of docker-compose.yaml, made of Debian's packages, since none can be pulled everywhere.
 
-Python is the one that runs the tests: Debian's own is older than what the product can use (`filter` of tarfile, 3.11.4).
+Python is the one that runs the tests.
 """
 
 from __future__ import annotations

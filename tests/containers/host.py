@@ -49,11 +49,16 @@ def host(folder: Path, *, comes_back: bool = False) -> Iterator[Host]:
         registry.registry(folder / "registry") as published,
     ):
         with closing(docker.DockerClient(base_url=address)) as client:
-            target = {"engine": address, "registry": published.address, **_images(client, folder / "images")}
+            target = {
+                "engine": address,
+                "registry": published.address,
+                **images_of(client, folder / "images"),
+            }
         yield Host(address, published, target)
 
 
-def _images(client: docker.DockerClient, folder: Path) -> dict[str, Any]:
+def images_of(client: docker.DockerClient, folder: Path) -> dict[str, Any]:
+    """Stand-ins for public images, made in the engine with files below `folder`, as an environment's `target` names them."""
     base, node, python = base_image(client), node_base(client), python_base(client)
     return {
         "traefik_image": traefik_image(client, base, folder),

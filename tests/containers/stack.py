@@ -14,25 +14,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import docker
 from ruamel.yaml import YAML
 
 from roundtrip.commands.airflow_api import AirflowApi
-from roundtrip.commands.prepare import ROOT, STAGES
+from roundtrip.commands.prepare import ROOT
 from roundtrip.embedded.airflow import Login
 from roundtrip.ledger.ledger import Ledger
 from roundtrip.plan.home import Home
 from tests.conftest import free_port
 from tests.containers import debian, engine
-from tests.containers.base import base_image
-from tests.containers.bases import node_base, python_base
-from tests.containers.servers import redis_image, traefik_image
+from tests.containers.host import images_of
+from tests.containers.product import copied
 
 PROJECT = "roundtrip"
 USER = 50_000
-COPIED = ("dags", "plugins", "include")
 FILES = ("docker-compose.yaml", "Dockerfile", ".dockerignore", "requirements.txt", "requirements.lock")
 PROBE = Path(__file__).parent / "dags" / "probe.py"
 PORTS = ("API_PORT", "POSTGRES_PORT", "REDIS_PORT", "REGISTRY_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
@@ -121,10 +118,13 @@ def stack(folder: Path) -> Iterator[Stack]:
         closing(docker.DockerClient(base_url=address, timeout=600)) as client,
     ):
         ports = {name: str(free_port()) for name in PORTS}
-        checkout, state = folder / "product", _made(folder / "state")
+        state = _made(folder / "state")
         os.chown(state, USER, USER)
-        _copy(checkout)
-        _bend(checkout, _target(client, folder, ports["REGISTRY_PORT"]))
+        here = {"registry": f"127.0.0.1:{ports['REGISTRY_PORT']}", **images_of(client, folder)}
+        checkout = copied(folder / "product", here)
+        for name in FILES:
+            shutil.copy(ROOT / name, checkout / name)
+        shutil.copy(PROBE, checkout / "dags" / PROBE.name)
         _make_secrets(_made(checkout / "secrets"))
         images = debian.stand_ins(client, folder / "stand-ins")
         client.images.build(
@@ -144,39 +144,6 @@ def stack(folder: Path) -> Iterator[Stack]:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
-
-
-def _copy(checkout: Path) -> None:
-    checkout.mkdir()
-    for name in COPIED:
-        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in FILES:
-        shutil.copy(ROOT / name, checkout / name)
-    shutil.copy(PROBE, checkout / "dags" / PROBE.name)
-
-
-def _target(client: docker.DockerClient, folder: Path, registry_port: str) -> dict[str, Any]:
-    """What the environments' targets have to name here."""
-    base, node, python = base_image(client), node_base(client), python_base(client)
-    bases = {"api": node, "ops-ui": node, "workers": python, "backtester": python}
-    return {
-        "registry": f"127.0.0.1:{registry_port}",
-        "traefik_image": traefik_image(client, base, folder),
-        "redis_image": redis_image(client, base, folder),
-        "build": {
-            "network": "host",
-            "arguments": {service: {"BASE": image} for service, image in bases.items()},
-        },
-    }
-
-
-def _bend(checkout: Path, target: Mapping[str, Any]) -> None:
-    yaml = YAML()
-    for stage in STAGES:
-        file = checkout / "include" / "environments" / f"compose_{stage}.yaml"
-        environment = yaml.load(file)
-        environment["target"].update(target)
-        yaml.dump(environment, file)
 
 
 def _make_secrets(folder: Path) -> None:

@@ -6,20 +6,16 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-from roundtrip.commands.prepare import ROOT, STAGES
 from tests.containers.host import host, why_none
+from tests.containers.product import copied
 from tests.end_to_end.machine import Product
-
-COPIED = ("dags", "plugins", "include")
 
 
 @contextmanager
@@ -31,21 +27,10 @@ def product_of_containers(home: Path) -> Iterator[Product]:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     with TemporaryDirectory(dir=home) as scratch, host(Path(scratch)) as made:
-        checkout = home / "product"
-        for name in COPIED:
-            shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for stage in STAGES:
-            _bend(checkout / "include" / "environments" / f"compose_{stage}.yaml", made.target)
+        checkout = copied(home / "product", made.target)
         yield Product(
             command=(sys.executable, "-m", "roundtrip.commands"),
             variables={"PYTHONPATH": str(checkout / "include")},
             environments=checkout / "include" / "environments",
             kind="compose",
         )
-
-
-def _bend(file: Path, target: Mapping[str, Any]) -> None:
-    yaml = YAML()
-    environment = yaml.load(file)
-    environment["target"].update(target)
-    yaml.dump(environment, file)
